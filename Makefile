@@ -1,0 +1,84 @@
+# Two commands are enough: `make demo` and `make test`. Both bring what they need into ./.venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# The first interpreter that is 3.11 or newer; `make setup PYTHON=/path/to/python` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+GO_TOOLS := .bin/.ready
+export OMP_NUM_THREADS ?= 1
+export PYTHONDONTWRITEBYTECODE ?=
+
+# Options of `make demo`, each handed on only when it is set.
+DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--events '$(EVENTS)') \
+	$(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(CURRENCY),--currency '$(CURRENCY)') \
+	$(if $(PORT_OFFSET),--port-offset '$(PORT_OFFSET)') $(foreach m,$(MAP),--map '$(m)') \
+	$(foreach a,$(ALLOW),--allow '$(a)')
+
+.PHONY: help setup tools demo test test-system soak check lint format lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo '  make demo ONCE=1                     ends by itself, exit code 0 only if every step did what it says'
+	@echo '  make demo EVENTS=folder-or-file      the same on your own events (Parquet or CSV)'
+	@echo '       MAP="quantity=Qty price=Cost"   columns whose names cannot be guessed, as field=column'
+	@echo '       TIMEZONE=Europe/London          how to read times without a zone (else the shop zone, and it says so)'
+	@echo '       CURRENCY=EUR ALLOW="one-month"  what the file does not say; which file checks to pass over'
+	@echo '  make demo PORT_OFFSET=100            other ports: 8100 to 8103 and 5100'
+	@echo '  make demo FRESH=1                    forgets what an earlier demo kept'
+
+setup: $(READY) ## The locked dependencies, in ./.venv
+
+$(READY): requirements/dev.txt requirements/uv.txt
+	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or newer found; install one or name it: make setup PYTHON=/path/to/python' >&2; exit 1; }
+	@echo 'setup: locked dependencies into ./.venv' >&2
+	@if command -v uv >/dev/null; then uv=uv; else \
+		'$(PYTHON)' -m venv .venv/uv && .venv/uv/bin/pip install -q --require-hashes -r requirements/uv.txt && uv=.venv/uv/bin/uv; fi && \
+	"$$uv" venv -q --allow-existing --python '$(PYTHON)' .venv && \
+	"$$uv" pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt
+	@touch $@
+
+tools: $(GO_TOOLS) ## kustomize and kubeconform, pinned and checksummed by tools/go.sum
+
+$(GO_TOOLS): tools/go.mod tools/go.sum | $(READY)
+	@echo 'tools: building kustomize and kubeconform (about a minute, once)' >&2
+	@mkdir -p .bin
+	@cd tools && export PATH="$(CURDIR)/$(BIN):$$PATH" GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 GOBIN='$(CURDIR)/.bin' && \
+	go install -trimpath -ldflags '-s -w' tool
+	@touch $@
+
+demo: $(READY) ## The whole loop: events, forecast, decision, promotion, revert, drift
+	@exec $(BIN)/python -m scripts.demo $(DEMO_OPTIONS)
+
+test: $(READY) $(GO_TOOLS) ## All tests that need no system package, with branch coverage
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not system and not cluster and not soak' --cov --cov-report=term
+
+test-system: $(READY) $(GO_TOOLS) ## Tests with Debian's Prometheus and Chromium (installs them)
+	tests/system/install
+	$(BIN)/pytest -m system
+
+soak: $(READY) $(GO_TOOLS) ## The long campaigns whole: kills, flips, repeats
+	$(BIN)/pytest -m soak
+
+check: lint test ## What CI runs: format, lint, types, tests
+
+lint: $(READY) ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY) ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+IMAGES := collector forecast decision console training dev
+lock: $(READY) ## Lock every extra with hashes after a change in pyproject.toml
+	@uv=$$(command -v uv || echo .venv/uv/bin/uv); for image in $(IMAGES); do echo "lock: $$image" >&2; \
+	"$$uv" pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --extra "$$image" pyproject.toml -o "requirements/$$image.txt" || exit; done
+
+clean: ## Remove what the targets made: .venv, .bin, .demo and caches
+	rm -rf .venv .bin .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,70 @@
+"""What `ml` refuses, each with the offending value and the way out.
+
+An expected refusal is an `MlError`: command lines end with exit code 1 and one sentence,
+services map it to an HTTP status in `apps/chassis/errors.py`. Anything else is a defect.
+"""
+
+
+class MlError(Exception):
+    """A refusal that the caller can act on; its text is one sentence for a person."""
+
+
+class BadEvents(MlError):
+    """Events that cannot be taken as they are.
+
+    Args:
+        check: Name of the failed check, for example `future-dates`; `--allow` takes this name where it can help.
+        message: One sentence with the offending value and the way out.
+    """
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(message)
+        self.check = check
+
+
+class QualityGateFailed(MlError):
+    """The panel is not fit for training."""
+
+
+class NotEnoughHistory(MlError):
+    """A panel or a product has fewer full months than the step needs."""
+
+
+class StoreUnavailable(MlError):
+    """The lake, the inbox or the model store cannot be written (read-only, full, gone)."""
+
+
+class IdConflict(MlError):
+    """An event id came again with other content."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"event id {event_id!r} was accepted before with other content; send a new id for a new event")
+        self.event_id = event_id
+
+
+class BundleRefused(MlError):
+    """Model bytes that do not match their sha256, or are not a bundle this code can read."""
+
+
+class ModelNotFound(MlError):
+    """No such model version, alias or bundle."""
+
+
+class SnapshotNotFound(MlError):
+    """No forecast snapshot for a model."""
+
+
+class UnknownProduct(MlError):
+    """The snapshot has no such product."""
+
+    def __init__(self, product_id: str) -> None:
+        super().__init__(f"product {product_id!r} has no forecast; /forecast lists the products that have one")
+        self.product_id = product_id
+
+
+class ImpossibleEconomics(MlError):
+    """Prices and costs under which no stock decision makes sense, for example a salvage value above the cost."""
+
+
+class NoDemand(MlError):
+    """Every actual value is zero, so a ratio to demand has no meaning."""

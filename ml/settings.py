@@ -1,0 +1,63 @@
+"""Settings of the pipeline; every field can be set by an environment variable `ML_<FIELD>`."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class MlSettings(BaseSettings):
+    """Where the pipeline keeps its data and how it closes a month.
+
+    `state` is the folder that the embedded defaults live in; each store can be pointed elsewhere.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ML_", frozen=True)
+
+    state: Path = Field(default=Path(".state"), description="Folder of the embedded defaults.")
+    shop_zone: str = Field(default="Europe/Istanbul", description="Shop days and months are counted in this zone.")
+    lateness_days: int = Field(default=3, ge=0, description="A month is closed this many days after its end.")
+    last_day_tolerance_days: int = Field(
+        default=2,
+        ge=0,
+        description="A month counts as complete if its newest event is at most this many days before its end.",
+    )
+    max_quantity: int = Field(default=1_000_000, ge=1, description="Units in one event; more is an input error.")
+    future_tolerance_seconds: int = Field(default=3600, ge=0, description="How far a shop's clock may run ahead.")
+    excluded_categories: tuple[str, ...] = Field(
+        default=("_non_product",),
+        description="Categories of rows that are not products (postage, fees).",
+    )
+    random_seed: int = Field(default=7, ge=0)
+    model_name: str = "demand"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.shop_zone)
+
+    @property
+    def inbox(self) -> Path:
+        """SQLite file of accepted events."""
+        return self.state / "inbox.sqlite"
+
+    @property
+    def lake(self) -> Path:
+        """Folder of the Delta tables."""
+        return self.state / "lake"
+
+    @property
+    def model_store(self) -> Path:
+        """Folder of bundles and snapshots, named by content."""
+        return self.state / "models"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow tracking and registry database."""
+        return f"sqlite:///{(self.state / 'mlflow.sqlite').resolve()}"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow artifact folder."""
+        return (self.state / "mlartifacts").resolve()
