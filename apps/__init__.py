@@ -1,0 +1,1 @@
+"""The processes: one package per service, and the chassis that all share."""

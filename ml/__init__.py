@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: events, features, models, forecasts, decisions, drift."""

@@ -114,7 +114,11 @@ class LocalServices:
     """
 
     def __init__(
-        self, services: list[Service], read_release: Callable[[], Release], logs: Path, host: str = "127.0.0.1"
+        self,
+        services: list[Service],
+        read_release: Callable[[], Release],
+        logs: Path,
+        host: str = "127.0.0.1",
     ) -> None:
         self._services = {service.name: service for service in services}
         self._read_release = read_release
@@ -144,7 +148,9 @@ class LocalServices:
                 self._processes[service.name] = self._launch(service, None)
         for service in self._services.values():
             if service.from_release is None:
-                self._wait(service, self._processes[service.name], lambda url: _get(f"{url}/health") is not None)
+                self._wait(
+                    service, self._processes[service.name], lambda url: _get(f"{url}/health") is not None
+                )
         self._follower = threading.Thread(target=self._follow, name="follow-release", daemon=True)
         self._follower.start()
 
@@ -166,7 +172,9 @@ class LocalServices:
             if self._refused == release:
                 break
             time.sleep(0.05)
-        raise NotReady(self.last_error or f"model {release.model_version} is not served after {timeout_seconds:.0f} s")
+        raise NotReady(
+            self.last_error or f"model {release.model_version} is not served after {timeout_seconds:.0f} s"
+        )
 
     def stop(self) -> None:
         """Stop following, then every service, then give the ports back."""
