@@ -1,0 +1,1 @@
+"""What every service shares: the edge of an ASGI application, its errors, its metrics, its process."""

@@ -1,0 +1,63 @@
+"""One way to build the application of a service."""
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
+from pydantic import SecretStr
+
+from apps.chassis.access import require_declared
+from apps.chassis.body_limit import BodyLimit
+from apps.chassis.edge import API_CONTENT_POLICY, Edge
+from apps.chassis.errors import add_handlers
+from apps.chassis.handover import Lifespan, announcing, nothing_to_open
+from apps.chassis.health import Check, health_router
+from apps.chassis.metrics import Metrics
+from apps.chassis.settings import ServiceSettings
+
+API_VERSION = "1"
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False)
+
+
+def create_app(
+    *,
+    title: str,
+    settings: ServiceSettings,
+    routers: Sequence[APIRouter],
+    readiness: Mapping[str, Check],
+    metrics: Metrics,
+    lifespan: Lifespan = nothing_to_open,
+    api_key: SecretStr | None = None,
+    content_policy: str = API_CONTENT_POLICY,
+) -> FastAPI:
+    """An application with health, readiness, metrics, OpenAPI, problem details and the edge around it.
+
+    Args:
+        title: Name in the OpenAPI document.
+        settings: Limits of the service; also `app.state.settings`.
+        routers: The service's own routes; each declares who may call it.
+        readiness: Named conditions of `/ready`.
+        metrics: Where requests are counted; the service may have added metrics of its own.
+        lifespan: What to open before the first request and close after the last.
+        api_key: What `KEY_HOLDER` routes ask for.
+        content_policy: Content-Security-Policy of every answer.
+
+    Raises:
+        UndeclaredAccess: A route does not say who may call it.
+    """
+    app = FastAPI(
+        title=title,
+        version=API_VERSION,
+        lifespan=announcing(lifespan, readiness, settings.ready_fd),
+        docs_url=None,  # its page loads scripts from elsewhere, which the content policy forbids
+        redoc_url=None,
+        telemetry=_NO_TELEMETRY,
+    )
+    app.state.settings, app.state.api_key, app.state.draining = settings, api_key, False
+    for router in (health_router(readiness, metrics), *routers):
+        require_declared(router.routes, api_key)
+        app.include_router(router)
+    add_handlers(app)
+    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
+    app.add_middleware(Edge, metrics=metrics, content_policy=content_policy)  # added last, so outermost
+    return app

@@ -1,0 +1,1 @@
+"""The collector: takes events over HTTP and keeps every one it acknowledged."""

@@ -1,0 +1,5 @@
+"""`python -m apps.collector`."""
+
+from apps.collector.main import main
+
+main()

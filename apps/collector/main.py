@@ -1,0 +1,42 @@
+"""Builds and runs the collector."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import Counter
+
+from apps.chassis.app import create_app
+from apps.chassis.metrics import Metrics
+from apps.chassis.server import run
+from apps.collector.intake import InboxWriter
+from apps.collector.routes import events_router
+from apps.collector.settings import CollectorSettings
+
+
+def create(settings: CollectorSettings) -> FastAPI:
+    """The collector's application; the inbox opens with its first use, so a disk that comes back heals it."""
+    metrics, inbox = Metrics(), InboxWriter(settings.inbox)
+    counted = Counter(
+        "collector_events", "Events sent, by what became of them.", ["status"], registry=metrics.registry
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await inbox.close()
+
+    return create_app(
+        title="collector",
+        settings=settings,
+        routers=[events_router(inbox, settings, counted)],
+        readiness={"inbox": inbox.check},
+        metrics=metrics,
+        lifespan=lifespan,
+        api_key=settings.api_key,
+    )
+
+
+def main() -> None:
+    """The process of the collector."""
+    run(CollectorSettings, create)

@@ -1,0 +1,86 @@
+"""The tables of the lake, column by column: the one place where their names and types are written."""
+
+from typing import Final
+
+import polars as pl
+from polars.datatypes import DataType, DataTypeClass
+
+from ml.events import Event, EventType
+
+Schema = dict[str, DataType | DataTypeClass]
+
+MOMENT: Final = pl.Datetime("us", "UTC")
+
+CONTENT: Final[tuple[str, ...]] = tuple(name for name in Event.model_fields if name != "event_id")
+"""What two events with the same id must agree on to be duplicates."""
+
+EVENT_TYPES: Final[tuple[str, ...]] = tuple(EventType)
+
+EVENT_SCHEMA: Final[Schema] = {
+    "event_id": pl.String(),
+    "event_type": pl.String(),
+    "occurred_at": MOMENT,
+    "product_id": pl.String(),
+    "category": pl.String(),
+    "unit_price_cents": pl.Int64(),
+    "currency": pl.String(),
+    "quantity": pl.Int64(),
+    "order_id": pl.String(),
+    "customer_id": pl.String(),
+    "session_id": pl.String(),
+    "campaign": pl.String(),
+    "segment": pl.String(),
+    "source": pl.String(),
+    "event_month": pl.String(),
+}
+"""One row per accepted event; `event_month` (YYYY-MM in the shop's zone) is the partition."""
+
+QUARANTINE_SCHEMA: Final[Schema] = {
+    "row_id": pl.String(),
+    "reason": pl.String(),
+    "source": pl.String(),
+    "row": pl.String(),
+    "refused_at": MOMENT,
+}
+"""One row per refused row; `row` is the source row as JSON, `row_id` is the same on every retry."""
+
+PANEL_SCHEMA: Final[Schema] = {
+    "product_id": pl.String(),
+    "category": pl.String(),
+    "month": pl.Date(),
+    "units": pl.Int64(),
+    "returned_units": pl.Int64(),
+    "returns_received": pl.Int64(),
+    "revenue_cents": pl.Int64(),
+    "mean_price_cents": pl.Float64(),
+    "orders": pl.Int64(),
+    "buyers": pl.Int64(),
+    "views": pl.Int64(),
+    "carts": pl.Int64(),
+    "largest_order": pl.Int64(),
+    "active_days": pl.Int64(),
+    "campaign_share": pl.Float64(),
+}
+"""One row per product and month from first sale to the last complete month, none missing, sorted by both.
+
+`units` are gross. `returned_units` are booked in the month of the purchase and can grow after that month
+closed; `returns_received` are booked in the month of the return and cannot. `mean_price_cents` is null in a
+month without a sale. `largest_order` is in units, `campaign_share` is the share of units sold in a campaign.
+"""
+
+DATA_VERSION_SCHEMA: Final[Schema] = {
+    "name": pl.String(),
+    "digest": pl.String(),
+    "last_month": pl.String(),
+    "tables": pl.String(),
+    "created_at": MOMENT,
+}
+"""One row per data version and the Delta versions (`tables`, JSON) it was first built from."""
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "events": EVENT_SCHEMA,
+    "quarantine": QUARANTINE_SCHEMA,
+    "panel": PANEL_SCHEMA,
+    "data_versions": DATA_VERSION_SCHEMA,
+}
+PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}

@@ -1,0 +1,116 @@
+"""Demand as probabilities of whole units: what every decision is computed from."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.distribution import LEVELS, TAIL_SHARE, cdf, pmf, ppf
+
+Floats = NDArray[np.float64]
+
+MOST_POINTS = 4096
+"""Above this many units the grid gets coarser: steps of 2, 3, ... units, an error below 1 in 4,000."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """P(Y = k step) for k = 0, 1, ...; sums to 1. The step is one unit up to 4,096 units.
+
+    Args:
+        probability: (points,), >= 0; scaled to sum to 1.
+        step: Units between two points.
+    """
+
+    probability: Floats
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        total = self.probability.sum()
+        if not (np.all(self.probability >= 0) and 0 < total < math.inf):
+            raise ValueError("probabilities must be 0 or more with a sum above 0")
+        object.__setattr__(self, "probability", self.probability / total)
+
+    @classmethod
+    def of(cls, forecast: Mapping[str, Any]) -> Self:
+        """Demand of one forecast answer: its probability mass, else its quantiles.
+
+        Raises:
+            ValueError: It has neither a mass nor quantiles at every level.
+        """
+        if forecast.get("probability_mass") is not None:
+            return cls(np.array(forecast["probability_mass"], dtype=np.float64))
+        quantiles = forecast.get("quantiles") or {}
+        missing = [level for level in LEVELS if f"{level:.2f}" not in quantiles]
+        if missing:
+            raise ValueError(f"the forecast has no quantile at {missing[0]:.2f} and no probability mass")
+        return cls.from_quantiles([quantiles[f"{level:.2f}"] for level in LEVELS])
+
+    @classmethod
+    def from_quantiles(cls, quantiles: Sequence[float]) -> Self:
+        """Demand with these units at `LEVELS`; a cell holds the mass nearer to it than to its neighbours."""
+        row = np.array(quantiles, dtype=np.float64)
+        last = float(ppf(row, np.array(1 - TAIL_SHARE)))
+        step = math.ceil((last + 1) / (MOST_POINTS - 1))
+        if step == 1:
+            return cls(pmf(row))
+        edges = (np.arange(math.ceil(last / step) + 1, dtype=np.float64) + 0.5) * step
+        return cls(np.diff(cdf(row, edges), prepend=0.0), step)
+
+    @property
+    def units(self) -> Floats:
+        """(points,) units of each probability."""
+        return np.arange(len(self.probability), dtype=np.float64) * self.step
+
+    @property
+    def mean(self) -> float:
+        """Expected units."""
+        return self.expected(self.units)
+
+    def expected(self, values: Floats) -> float:
+        """Mean of a value that is known for every point."""
+        return float(self.probability @ values)
+
+    def quantile(self, share: float) -> int:
+        """Smallest units S with P(Y <= S) >= share; exact on the grid, for shares from 0 to 1."""
+        reached = np.cumsum(self.probability)
+        # Sums of probabilities carry rounding errors; a share met up to 1e-12 is met.
+        point = int(np.searchsorted(reached, share - 1e-12))
+        return min(point, len(reached) - 1) * self.step
+
+    def over(self, months: int) -> Self:
+        """Demand of several months that are alike and independent, by convolution.
+
+        Quantiles do not add: the sum of ten 90 % quantiles lies far above the 90 % quantile of the sum.
+        """
+        total = self.probability
+        for _ in range(months - 1):
+            total = _without_far_tail(np.convolve(total, self.probability))
+        return type(self)(total, self.step)
+
+
+def _without_far_tail(probability: Floats) -> Floats:
+    """A convolution makes the tail longer each time; the last millionth is left out."""
+    return probability[: int(np.searchsorted(np.cumsum(probability), 1 - TAIL_SHARE)) + 1]
+
+
+def worst_mean(values: Floats, probability: Floats, share: float) -> float:
+    """Mean of the largest values that together have this probability: CVaR at level 1 - share.
+
+    Exact for discrete outcomes: the value at the border counts with the part that still fits
+    (Rockafellar and Uryasev 2002).
+    """
+    order = np.argsort(-values, kind="stable")
+    before = np.concatenate(([0.0], np.cumsum(probability[order])[:-1]))
+    weight = np.clip(share - before, 0.0, probability[order])
+    return float(weight @ values[order] / weight.sum())
+
+
+def outcome_quantile(values: Floats, probability: Floats, share: float) -> float:
+    """Smallest value that is reached with at least this probability."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(probability[order])
+    return float(values[order][min(int(np.searchsorted(reached, share - 1e-12)), len(values) - 1)])

@@ -1,0 +1,187 @@
+"""What a unit earns, costs and leaves behind, and which of these numbers the planner gave."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from ml.errors import ImpossibleEconomics
+
+LARGEST_INPUT = 10**12
+LONGEST_COVER_MONTHS = 12
+
+_SHARES = {"ad_elasticity", "ad_elasticity_error"}
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What stands in for a number that the planner did not give; every use is marked in the answer.
+
+    The advertising elasticity is a prior, not a measurement: short-run elasticities of 0.1 are
+    typical of consumer goods (Sethuraman, Tellis and Briesch 2011, a meta-analysis, mean 0.12).
+    """
+
+    cost_share_of_price: float = 0.6
+    salvage_share_of_cost: float = 0.5
+    holding_share_of_cost: float = 0.02
+    goodwill_cents: int = 0
+    on_hand_units: int = 0
+    on_order_units: int = 0
+    lead_time_months: int = 0
+    review_months: int = 1
+    ad_spend_cents: int = 0
+    ad_elasticity: float = 0.1
+    ad_elasticity_error: float = 0.1
+
+
+@dataclass(frozen=True)
+class Economics:
+    """Money per unit in cents, stock in units, and advertising per month in cents.
+
+    Args:
+        price_cents: What a customer pays for a unit.
+        cost_cents: What the shop pays for a unit.
+        salvage_cents: What a unit left over brings at the end.
+        holding_cents: What keeping a unit left over costs.
+        goodwill_cents: What a customer who finds nothing costs beyond the lost margin.
+        on_hand_units: In stock now.
+        on_order_units: Ordered and not yet here.
+        lead_time_months: From an order to its arrival.
+        review_months: Until the next chance to order; the order covers lead time plus review.
+        ad_spend_cents: Advertising of this product in a month, now.
+        ad_elasticity: Percent more demand for one percent more advertising, 0 to below 1.
+        ad_elasticity_error: Standard deviation of that elasticity.
+        defaulted: Names of the fields that the planner did not give.
+
+    Raises:
+        ImpossibleEconomics: No stock decision makes sense under these numbers.
+    """
+
+    price_cents: int
+    cost_cents: int
+    salvage_cents: int
+    holding_cents: int
+    goodwill_cents: int
+    on_hand_units: int
+    on_order_units: int
+    lead_time_months: int
+    review_months: int
+    ad_spend_cents: int
+    ad_elasticity: float
+    ad_elasticity_error: float
+    defaulted: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name, value in self.inputs().items():
+            if not 0 <= value <= LARGEST_INPUT:
+                raise ImpossibleEconomics(f"{name} is {value}; give 0 to {LARGEST_INPUT}")
+        _check_unit(self)
+        if not 1 <= self.cover_months <= LONGEST_COVER_MONTHS:
+            raise ImpossibleEconomics(
+                f"lead time plus review is {self.cover_months} months; give 1 to {LONGEST_COVER_MONTHS}"
+            )
+        if self.ad_elasticity >= 1:
+            raise ImpossibleEconomics(
+                f"ad_elasticity is {self.ad_elasticity}; at 1 or more spending pays without limit"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        given: Mapping[str, float | None],
+        usual_price_cents: int | None,
+        defaults: Defaults | None = None,
+    ) -> Self:
+        """The planner's numbers; what is missing comes from the product's usual price and the defaults.
+
+        Args:
+            given: Any fields of this class by name; None is the same as missing.
+            usual_price_cents: What the product sold for lately, None where unknown.
+            defaults: The shop's own defaults.
+
+        Raises:
+            ImpossibleEconomics: A name is unknown, no price is known, or the numbers make no sense.
+        """
+        names = [field.name for field in fields(cls) if field.name != "defaulted"]
+        known = {name: _number(name, value) for name, value in given.items() if value is not None}
+        if unknown := sorted(set(known) - set(names)):
+            raise ImpossibleEconomics(
+                f"{unknown[0]!r} is not an input of a decision; known are {', '.join(names)}"
+            )
+        numbers: dict[str, Any] = _defaults(known, usual_price_cents, defaults or Defaults()) | known
+        return cls(**numbers, defaulted=frozenset(names) - frozenset(known))
+
+    @property
+    def margin_cents(self) -> int:
+        """What a sold unit earns."""
+        return self.price_cents - self.cost_cents
+
+    @property
+    def underage_cents(self) -> int:
+        """What one unit too few costs: the lost margin and the goodwill."""
+        return self.margin_cents + self.goodwill_cents
+
+    @property
+    def overage_cents(self) -> int:
+        """What one unit too many costs: its price to the shop and its keeping, less what it still brings."""
+        return self.cost_cents - self.salvage_cents + self.holding_cents
+
+    @property
+    def critical_ratio(self) -> float:
+        """Share of demand outcomes that the stock should cover (Arrow, Harris and Marschak 1951)."""
+        return self.underage_cents / (self.underage_cents + self.overage_cents)
+
+    @property
+    def cover_months(self) -> int:
+        """Months of demand that one order must cover: lead time plus review."""
+        return self.lead_time_months + self.review_months
+
+    def inputs(self) -> dict[str, float]:
+        """Every number by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "defaulted"}
+
+
+def _defaults(
+    known: Mapping[str, float], usual_price_cents: int | None, defaults: Defaults
+) -> dict[str, float]:
+    price = known.get("price_cents", usual_price_cents)
+    if price is None:
+        raise ImpossibleEconomics(
+            "price_cents is missing, and no past price is known; give the price of a unit"
+        )
+    cost = known.get("cost_cents", int(price * defaults.cost_share_of_price))
+    filled = {name: value for name, value in asdict(defaults).items() if "_share_of_" not in name}
+    return filled | {
+        "price_cents": price,
+        "cost_cents": cost,
+        "salvage_cents": int(cost * defaults.salvage_share_of_cost),
+        # At least one cent: a unit left over that costs nothing would be ordered without limit.
+        "holding_cents": max(1, round(cost * defaults.holding_share_of_cost)),
+    }
+
+
+def _number(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise ImpossibleEconomics(f"{name} is {value}; give a number")
+    if name in _SHARES:
+        return float(value)
+    if value != int(value):
+        raise ImpossibleEconomics(f"{name} is {value}; give a whole number")
+    return int(value)
+
+
+def _check_unit(economics: Economics) -> None:
+    price, cost, salvage = economics.price_cents, economics.cost_cents, economics.salvage_cents
+    if price <= cost:
+        raise ImpossibleEconomics(
+            f"price_cents {price} is not above cost_cents {cost}; every sale would lose money"
+        )
+    if salvage > cost:
+        raise ImpossibleEconomics(
+            f"salvage_cents {salvage} is above cost_cents {cost}; buying to throw out would pay"
+        )
+    if economics.overage_cents == 0:
+        raise ImpossibleEconomics(
+            f"a unit left over costs nothing (cost_cents {cost}, salvage_cents {salvage}, holding_cents 0), "
+            "so no stock is enough; give a lower salvage or a holding cost"
+        )

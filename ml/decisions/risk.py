@@ -1,0 +1,52 @@
+"""How much a stock decision can cost against what it can earn, in three named classes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.decisions.demand import Demand, worst_mean
+from ml.decisions.economics import Defaults
+from ml.decisions.stock import mismatch_cost, newsvendor
+
+WORST_SHARE = 0.1
+CUT_SHARES = (1 / 3, 2 / 3)
+LEVELS = ("Low", "Medium", "High")
+
+Level = Literal["Low", "Medium", "High"]
+
+
+def cost_at_risk(demand: Demand, stock: float, underage: float, overage: float) -> float:
+    """Mean mismatch cost of the worst tenth of outcomes over the margin of the expected demand and one unit.
+
+    CVaR (Rockafellar and Uryasev 2002) over earning power, so it has no unit and no currency; the one unit
+    keeps products that hardly sell from dividing by nothing.
+    """
+    cost = mismatch_cost(demand.units, stock, underage, overage)
+    return worst_mean(cost, demand.probability, WORST_SHARE) / (underage * (demand.mean + 1))
+
+
+def level(at_risk: float, cuts: Sequence[float]) -> Level:
+    """The class of a cost at risk under a model's frozen cuts; a value on a cut is in the lower class."""
+    return "Low" if at_risk <= cuts[0] else "Medium" if at_risk <= cuts[1] else "High"
+
+
+def risk_cuts(quantiles: NDArray[np.float64], defaults: Defaults | None = None) -> tuple[float, float]:
+    """The cuts that part the products of a training portfolio in thirds, under the default economics.
+
+    Args:
+        quantiles: (n, 8) forecast units of every product at `ml.distribution.LEVELS`.
+        defaults: Shares that stand for cost and salvage; the price cancels out.
+    """
+    shares = defaults or Defaults()
+    underage = 1 - shares.cost_share_of_price
+    overage = shares.cost_share_of_price * (1 - shares.salvage_share_of_cost + shares.holding_share_of_cost)
+    risks = [_at_best_stock(Demand.from_quantiles(row), underage, overage) for row in quantiles.tolist()]
+    low, high = np.quantile(risks, CUT_SHARES)
+    return round(float(low), 6), round(float(high), 6)
+
+
+def _at_best_stock(demand: Demand, underage: float, overage: float) -> float:
+    stock, _ = newsvendor(demand, underage, overage)
+    return cost_at_risk(demand, stock, underage, overage)

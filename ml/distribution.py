@@ -1,0 +1,142 @@
+"""Forecast distributions as quantiles at eight levels, and what can be computed from them.
+
+Between two levels the quantile function is a straight line; outside the outermost levels it is an exponential
+tail that goes through the two outermost quantiles, cut off at zero. So a row of eight numbers is a whole
+distribution, with a mass at zero where the lower quantiles are zero. Units are counted in whole numbers:
+P(Y = k) is the mass between k - 1/2 and k + 1/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LEVELS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+P10, P50, P90 = LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
+
+TAIL_SHARE: Final = 1e-6
+"""Mass beyond the last unit of `pmf`."""
+
+_LEVELS: Final = np.array(LEVELS)
+_LOW_DECAY: Final = float(np.log(LEVELS[1] / LEVELS[0]))
+_HIGH_DECAY: Final = float(np.log((1 - LEVELS[-2]) / (1 - LEVELS[-1])))
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Forecast of one month, one row per product.
+
+    Attributes:
+        mean: (n,) expected units, >= 0.
+        quantiles: (n, 8) units at `LEVELS`, >= 0 and non-decreasing in a row; None for a point forecast that
+            is not calibrated yet.
+    """
+
+    mean: Floats
+    quantiles: Floats | None
+
+    @property
+    def levels(self) -> Floats:
+        """The quantiles of a calibrated prediction.
+
+        Raises:
+            ValueError: This is a point forecast.
+        """
+        if self.quantiles is None:
+            raise ValueError("a point forecast has no quantiles before calibration")
+        return self.quantiles
+
+
+def tidy(quantiles: Floats) -> Floats:
+    """Quantiles without negative values and without crossings, by sorting (Chernozhukov et al. 2010)."""
+    return np.sort(np.maximum(quantiles, 0.0), axis=1)
+
+
+def mean_of(quantiles: Floats) -> Floats:
+    """Expected units of each row: the integral of its quantile function, in closed form.
+
+    Args:
+        quantiles: (n, 8), tidy.
+    """
+    columns = [np.ascontiguousarray(column) for column in quantiles.T]
+    low, high = columns[0], columns[-1]
+    decay_low, decay_high = (columns[1] - low) / _LOW_DECAY, (high - columns[-2]) / _HIGH_DECAY
+    cut = np.divide(low, decay_low, out=np.full(len(low), np.inf), where=decay_low > 0)
+    total: Floats = LEVELS[0] * (low - decay_low * (1.0 - np.exp(-cut))) + (1 - LEVELS[-1]) * (
+        high + decay_high
+    )
+    for i in range(1, len(LEVELS)):
+        total = total + (LEVELS[i] - LEVELS[i - 1]) * 0.5 * (columns[i] + columns[i - 1])
+    return total
+
+
+def cdf(row: Floats, units: Floats) -> Floats:
+    """P(Y <= units) for each value; right-continuous, so `cdf(row, 0)` is the mass at zero.
+
+    Args:
+        row: (8,) tidy quantiles.
+        units: Any shape; a negative value has probability 0.
+    """
+    units = np.asarray(units, dtype=np.float64)
+    at = np.searchsorted(row, units, side="right")
+    left, right = np.clip(at - 1, 0, len(row) - 1), np.clip(at, 0, len(row) - 1)
+    width = row[right] - row[left]
+    step = np.divide(units - row[left], width, out=np.zeros(units.shape), where=width > 0)
+    inside = _LEVELS[left] + (_LEVELS[right] - _LEVELS[left]) * step
+    low = LEVELS[0] * _decay(row[0] - units, (row[1] - row[0]) / _LOW_DECAY)
+    high = 1.0 - (1 - LEVELS[-1]) * _decay(units - row[-1], (row[-1] - row[-2]) / _HIGH_DECAY)
+    share = np.where(at == 0, low, np.where(at == len(row), high, inside))
+    return np.where(units < 0, 0.0, share)
+
+
+def ppf(row: Floats, shares: Floats) -> Floats:
+    """The quantile function: the smallest units whose `cdf` reaches each share.
+
+    Args:
+        row: (8,) tidy quantiles.
+        shares: Any shape, each strictly between 0 and 1.
+
+    Raises:
+        ValueError: A share is not strictly between 0 and 1.
+    """
+    shares = np.asarray(shares, dtype=np.float64)
+    if not np.all((shares > 0) & (shares < 1)):
+        raise ValueError(f"shares must be strictly between 0 and 1, got {shares}")
+    low = row[0] - (row[1] - row[0]) / _LOW_DECAY * np.log(LEVELS[0] / np.minimum(shares, LEVELS[0]))
+    excess = np.log((1 - LEVELS[-1]) / (1 - np.maximum(shares, LEVELS[-1])))
+    high = row[-1] + (row[-1] - row[-2]) / _HIGH_DECAY * excess
+    inside = np.interp(shares, _LEVELS, row)
+    return np.maximum(0.0, np.where(shares < LEVELS[0], low, np.where(shares > LEVELS[-1], high, inside)))
+
+
+def pmf(row: Floats) -> Floats:
+    """P(Y = k) for k = 0, 1, ..., up to the unit beyond which less than `TAIL_SHARE` is left; sums to 1.
+
+    Args:
+        row: (8,) tidy quantiles.
+    """
+    last = int(np.ceil(ppf(row, np.array(1 - TAIL_SHARE))))
+    mass = np.diff(cdf(row, np.arange(last + 1, dtype=np.float64) + 0.5), prepend=0.0)
+    share: Floats = mass / mass.sum()
+    return share
+
+
+def expectation(row: Floats, value: Callable[[Floats], Floats]) -> float:
+    """E[value(Y)] under `pmf`; `value` gets all units of the support as one array."""
+    probabilities = pmf(row)
+    return float(probabilities @ value(np.arange(len(probabilities), dtype=np.float64)))
+
+
+def _decay(distance: Floats, length: float) -> Floats:
+    """exp(-distance / length) where the distance is positive; a tail without length has no mass."""
+    ahead = np.maximum(distance, 0.0)
+    if length <= 0:
+        return np.zeros(ahead.shape)
+    decay: Floats = np.exp(-ahead / length)
+    return decay

@@ -1,0 +1,239 @@
+"""Features of the next month's demand, one function for training and serving.
+
+Every value is a function of the given history only, so a history cut at an origin cannot leak what came
+after. Sums run column by column in a fixed order: the row of one product has the same bits alone and among
+ten thousand. Volumes are divided by the product's `level`, so products of all sizes can share one model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.history import EXTRA, History
+
+Floats = NDArray[np.float64]
+
+SEASON: Final = 12
+LAGS: Final = (1, 2, 3, 4, 5, 6, 9, 11, 12, 13)
+WINDOWS: Final = (3, 6, 12)
+SMALLEST_SCALE: Final = 0.5
+LARGEST_GROWTH: Final = 10.0
+_MEMORY: Final = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryTotals:
+    """Units of whole categories: (c, T) `totals`, one row per name, aligned at the last month."""
+
+    names: tuple[str, ...]
+    totals: Floats
+
+
+@dataclass(frozen=True)
+class Window:
+    """Statistics of the last months since the first sale, each (n,); NaN where there is no month."""
+
+    months: Floats
+    mean: Floats
+    deviation: Floats
+    largest: Floats
+    nonzero_share: Floats
+
+
+def category_totals(history: History) -> CategoryTotals:
+    """Units sold per category and month; names sorted.
+
+    Sums of whole units are exact, so the order of the rows does not matter.
+    """
+    names = tuple(sorted(set(history.categories)))
+    position = {name: i for i, name in enumerate(names)}
+    code = np.array([position[name] for name in history.categories], dtype=np.intp)
+    totals = np.zeros((len(names), history.T))
+    for t in range(history.T):
+        totals[:, t] = np.bincount(code, weights=_known(history.units[:, t]), minlength=len(names))
+    return CategoryTotals(names, totals)
+
+
+def scale(history: History) -> Floats:
+    """(n,) mean |y_t - y_(t-1)| since the first sale, at least 0.5 units: what errors are divided by."""
+    return np.maximum(_mean_step(history, np.abs), SMALLEST_SCALE)
+
+
+def squared_scale(history: History) -> Floats:
+    """(n,) mean (y_t - y_(t-1))^2 since the first sale, at least 0.25: what squared errors are divided by."""
+    return np.maximum(_mean_step(history, np.square), SMALLEST_SCALE**2)
+
+
+def level(history: History) -> Floats:
+    """(n,) units a month, the mean of the last 12 months kept away from zero: what volumes are divided by."""
+    return np.fmax(window(history.units, SEASON).mean, 0.25) + 0.25
+
+
+def window(values: Floats, months: int) -> Window:
+    """Statistics of the last `months` columns of an (n, T) array, NaN ignored."""
+    columns = [values[:, t] for t in range(max(0, values.shape[1] - months), values.shape[1])]
+    n = values.shape[0]
+    count, total, nonzero, largest = np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, np.nan)
+    for column in columns:
+        count, total, nonzero = count + ~np.isnan(column), total + _known(column), nonzero + (column > 0)
+        largest = np.fmax(largest, column)
+    mean = _ratio(total, count)
+    squares = np.zeros(n)
+    for column in columns:
+        squares = squares + _known((column - mean) ** 2)
+    return Window(count, mean, np.sqrt(_ratio(squares, count)), largest, _ratio(nonzero, count))
+
+
+def build(history: History, categories: CategoryTotals) -> Floats:
+    """(n, len(FEATURES)) features of `history.next_month`; NaN where something is unknown.
+
+    Args:
+        history: Months before the one to forecast.
+        categories: Totals of all products in the same months; a category that is not in it has NaN shares.
+    """
+    size = level(history)
+    columns = {**_volumes(history, size), **_shape(history, size), **_calendar(history)}
+    columns |= _categories(history, categories) | _prices(history) | _events(history, size)
+    return np.column_stack([columns[name] for name in FEATURES])
+
+
+def _volumes(history: History, size: Floats) -> dict[str, Floats]:
+    units = history.units
+    lags = {f"lag_{k}": lag(units, k) / size for k in LAGS}
+    columns = dict(lags, momentum=lags["lag_1"] - lags["lag_2"])
+    for months in WINDOWS:
+        seen = window(units, months)
+        columns[f"mean_{months}"] = seen.mean / size
+        columns[f"deviation_{months}"] = seen.deviation / size
+        columns[f"largest_{months}"] = seen.largest / size
+        columns[f"median_{months}"] = _median(units, months) / size
+        columns[f"nonzero_share_{months}"] = seen.nonzero_share
+    return columns
+
+
+def _shape(history: History, size: Floats) -> dict[str, Floats]:
+    smooth, weight, since = np.zeros(history.n), np.zeros(history.n), np.full(history.n, np.nan)
+    for t in range(history.T):
+        column = history.units[:, t]
+        known = ~np.isnan(column)
+        smooth = np.where(known, _MEMORY * smooth + (1 - _MEMORY) * _known(column), smooth)
+        weight = np.where(known, _MEMORY * weight + (1 - _MEMORY), weight)
+        since = np.where(column > 0, 0.0, since + 1.0)
+    everything = window(history.units, history.T)
+    return {
+        "smoothed": _ratio(smooth, weight) / size,
+        "mean_all": everything.mean / size,
+        "age_months": everything.months,
+        "months_since_sale": since,
+        "log_level": np.log(size),
+    }
+
+
+def _calendar(history: History) -> dict[str, Floats]:
+    month = int(history.next_month.astype(np.int64)) % SEASON
+    angle = 2 * math.pi * month / SEASON
+    return {
+        "month_sin": np.full(history.n, math.sin(angle)),
+        "month_cos": np.full(history.n, math.cos(angle)),
+    }
+
+
+def _categories(history: History, categories: CategoryTotals) -> dict[str, Floats]:
+    position = {name: i for i, name in enumerate(categories.names)}
+    code = np.array([position.get(name, len(position)) for name in history.categories], dtype=np.intp)
+    of_category = [np.append(lag(categories.totals, k), np.nan) for k in (1, 2, SEASON, SEASON + 1)]
+    of_shop = [np.full(1, _total(categories.totals, k)) for k in (1, 2, SEASON, SEASON + 1)]
+    return {
+        "category_share": _ratio(of_category[0], np.repeat(of_shop[0], len(position) + 1))[code],
+        "category_growth": _growth(of_category[0], of_category[1])[code],
+        "category_growth_last_year": _growth(of_category[2], of_category[3])[code],
+        "shop_growth": np.repeat(_growth(of_shop[0], of_shop[1]), history.n),
+        "shop_growth_last_year": np.repeat(_growth(of_shop[2], of_shop[3]), history.n),
+    }
+
+
+def _prices(history: History) -> dict[str, Floats]:
+    usual = window(history.price_cents, SEASON).mean
+    return {
+        "relative_price": _ratio(lag(history.price_cents, 1), usual),
+        "price_change": _ratio(lag(history.price_cents, 1), lag(history.price_cents, 2)),
+        "price_cents": usual,
+    }
+
+
+def _events(history: History, size: Floats) -> dict[str, Floats]:
+    unknown = np.full((history.n, history.T), np.nan)
+    columns = {}
+    for name in EXTRA:
+        values = np.where(np.isnan(history.units), np.nan, history.extra.get(name, unknown))
+        divisor = 1.0 if name == "active_days" else size
+        columns[f"{name}_1"] = lag(values, 1) / divisor
+        columns[f"{name}_3"] = window(values, WINDOWS[0]).mean / divisor
+    return columns
+
+
+def lag(values: Floats, k: int) -> Floats:
+    """(n,) the column `k` months before the month to forecast; NaN before the data begin."""
+    return values[:, -k].copy() if values.shape[1] >= k else np.full(values.shape[0], np.nan)
+
+
+def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
+    total, count = np.zeros(history.n), np.zeros(history.n)
+    for t in range(1, history.T):
+        step = size(history.units[:, t] - history.units[:, t - 1])
+        total, count = total + _known(step), count + ~np.isnan(step)
+    mean: Floats = total / np.maximum(count, 1.0)
+    return mean
+
+
+def _median(values: Floats, months: int) -> Floats:
+    recent = np.sort(values[:, max(0, values.shape[1] - months) :], axis=1)  # NaN sorts last
+    if recent.shape[1] == 0:
+        return np.full(values.shape[0], np.nan)
+    count, row = np.sum(~np.isnan(recent), axis=1), np.arange(values.shape[0])
+    below = recent[row, np.maximum(count - 1, 0) // 2]
+    above = recent[row, np.minimum(count // 2, recent.shape[1] - 1)]
+    middle: Floats = 0.5 * (below + above)
+    return middle
+
+
+def _total(totals: Floats, k: int) -> float:
+    return float(math.fsum(totals[:, -k])) if totals.shape[1] >= k else math.nan
+
+
+def _growth(now: Floats, before: Floats) -> Floats:
+    return np.minimum(_ratio(now, before), LARGEST_GROWTH)
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    """Elementwise quotient; NaN where the divisor is 0 or unknown."""
+    quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+    return quotient
+
+
+def _known(values: Floats) -> Floats:
+    return np.where(np.isnan(values), 0.0, values)
+
+
+FEATURES: Final = (
+    *(f"lag_{k}" for k in LAGS),
+    "momentum",
+    *(f"{name}_{k}" for k in WINDOWS for name in ("mean", "deviation", "largest", "median", "nonzero_share")),
+    *("smoothed", "mean_all", "age_months", "months_since_sale", "log_level", "month_sin", "month_cos"),
+    *(
+        "category_share",
+        "category_growth",
+        "category_growth_last_year",
+        "shop_growth",
+        "shop_growth_last_year",
+    ),
+    *("relative_price", "price_change", "price_cents"),
+    *(f"{name}_{k}" for name in EXTRA for k in (1, 3)),
+)
+"""Names of the columns of `build`, in order."""

@@ -1,0 +1,148 @@
+"""Forecasts as they would have been made in earlier months, each computed once.
+
+A backtest, the calibration and the mix all ask what a candidate would have said at an earlier origin.
+Features of an origin depend only on the months before it, so they are shared by all of them too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml import features
+from ml.distribution import Prediction
+from ml.features import CategoryTotals, category_totals
+from ml.history import History
+
+if TYPE_CHECKING:
+    from ml.models.base import Model
+
+    Candidate = TypeVar("Candidate", bound=Model)
+
+Floats = NDArray[np.float64]
+
+FIRST_ORIGIN: Final = 2
+"""The earliest month index a forecast is made for: training needs one month before and one to learn from."""
+
+CALIBRATION_WINDOW: Final = 6
+"""Residuals come from at most this many origins before the forecast."""
+
+TRAINING_WINDOW: Final = 24
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """One row per product and earlier origin: (m, features), units of the month after, `features.level`."""
+
+    features: Floats
+    units: Floats
+    level: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Hindcast:
+    """What was known at an origin, what was foreand what came; `actual` is (n,), NaN if unknown."""
+
+    history: History
+    prediction: Prediction
+    actual: Floats
+
+
+class Hindcasts:
+    """Fitted models, forecasts and features of the beginnings of one history.
+
+    Args:
+        history: All months that any origin may see.
+        seed: Of every fit.
+        first: The earliest origin that forecasts are calibrated from; by default the last six.
+    """
+
+    def __init__(self, history: History, seed: int, first: int | None = None) -> None:
+        self.history, self.seed = history, seed
+        self.first = max(FIRST_ORIGIN, history.T - CALIBRATION_WINDOW if first is None else first)
+        self.seconds: dict[str, float] = {}
+        self._features: dict[int, tuple[CategoryTotals, Floats, Floats]] = {}
+        self._fits: dict[tuple[str, int], tuple[Model, Prediction]] = {}
+
+    @classmethod
+    def of(cls, history: History, seed: int, cached: Hindcasts | None) -> Hindcasts:
+        """`cached` if it belongs to a history that begins with `history`, or a new one if it is None.
+
+        Raises:
+            ValueError: The cache belongs to other data.
+        """
+        if cached is None:
+            return cls(history, seed)
+        beginning = cached.history.until(min(history.T, cached.history.T))
+        same = beginning.product_ids == history.product_ids and np.array_equal(
+            beginning.months, history.months
+        )
+        if not same or not np.array_equal(beginning.units, history.units, equal_nan=True):
+            raise ValueError("these hindcasts belong to another history")
+        return cached
+
+    def categories(self, t: int) -> CategoryTotals:
+        """Category totals of the months before origin `t`."""
+        return self._at(t)[0]
+
+    def features(self, t: int) -> Floats:
+        """(n, features) for month index `t`, from the months before it."""
+        return self._at(t)[1]
+
+    def training_rows(self, t: int, limit: int) -> TrainingRows:
+        """Rows of the origins before `t`, at most 24 of them, of products sold before.
+
+        Args:
+            t: Months from index `t` on are not looked at.
+            limit: A larger sample is cut to this many rows, drawn with the seed.
+        """
+        parts: list[tuple[Floats, Floats, Floats]] = []
+        for origin in range(max(1, t - TRAINING_WINDOW), t):
+            known = ~np.isnan(self.history.units[:, origin - 1])
+            _, rows, level = self._at(origin)
+            parts.append((rows[known], self.history.units[known, origin], level[known]))
+        if not parts:
+            return TrainingRows(np.empty((0, len(features.FEATURES))), np.empty(0), np.empty(0))
+        x, y, size = (np.concatenate(column) for column in zip(*parts, strict=True))
+        if len(y) > limit:
+            keep = np.sort(np.random.default_rng(self.seed).choice(len(y), limit, replace=False))
+            x, y, size = x[keep], y[keep], size[keep]
+        return TrainingRows(x, y, size)
+
+    def model(self, candidate: type[Candidate], t: int) -> Candidate:
+        """The candidate fitted on the months before `t`."""
+        return cast("Candidate", self._fit(candidate, t)[0])
+
+    def prediction(self, candidate: type[Model], t: int) -> Prediction:
+        """Its uncalibrated forecast of month index `t` for every product."""
+        return self._fit(candidate, t)[1]
+
+    def before(self, candidate: type[Model], t: int) -> Sequence[Hindcast]:
+        """What calibrates a forecast for `t`: the hindcasts of the last six origins before it."""
+        return [
+            Hindcast(self.history.until(u), self.prediction(candidate, u), self.history.units[:, u])
+            for u in range(max(self.first, t - CALIBRATION_WINDOW), t)
+        ]
+
+    def _at(self, t: int) -> tuple[CategoryTotals, Floats, Floats]:
+        if t not in self._features:
+            past = self.history.until(t)
+            totals = category_totals(past)
+            self._features[t] = (totals, features.build(past, totals), features.level(past))
+        return self._features[t]
+
+    def _fit(self, candidate: type[Model], t: int) -> tuple[Model, Prediction]:
+        key = (candidate.name, t)
+        if key not in self._fits:
+            started = time.perf_counter()
+            past = self.history.until(t)
+            model = candidate.fit(past, self.seed, self)
+            self._fits[key] = (model, model.predict(past, self.categories(t)))
+            spent = time.perf_counter() - started
+            self.seconds[candidate.name] = self.seconds.get(candidate.name, 0.0) + spent
+        return self._fits[key]

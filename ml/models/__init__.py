@@ -1,0 +1,24 @@
+"""Candidate models by name: a new one is a class and a line here."""
+
+from typing import Final
+
+from ml.models.base import Servable
+from ml.models.boosting import QuantileTrees, TweedieTrees
+from ml.models.empirical import Empirical
+from ml.models.intermittent import TeunterSyntetosBabai
+from ml.models.mix import Mix
+from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive, SeasonalNaive
+from ml.models.theta import Theta
+
+CANDIDATES: Final[dict[str, type[Servable]]] = {
+    "naive": Naive,
+    "seasonal_naive": SeasonalNaive,
+    "ma3": MovingAverage,
+    "ses": ExponentialSmoothing,
+    "theta": Theta,
+    "tsb": TeunterSyntetosBabai,
+    "empirical": Empirical,
+    "lightgbm_quantile": QuantileTrees,
+    "lightgbm_tweedie": TweedieTrees,
+    "mix": Mix,
+}

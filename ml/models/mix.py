@@ -1,0 +1,157 @@
+"""An average of distributions: boosted quantiles, and counts around a weighted mean of many models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.calibration import Calibration
+from ml.distribution import Prediction
+from ml.features import CategoryTotals, level
+from ml.hindcasts import Hindcast, Hindcasts
+from ml.history import History
+from ml.models.base import Servable, State, Uncertainty
+from ml.models.boosting import QuantileTrees, TweedieTrees
+from ml.models.intermittent import TeunterSyntetosBabai
+from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
+from ml.models.theta import Theta
+
+Floats = NDArray[np.float64]
+
+MEMBERS: Final[tuple[type[Servable], ...]] = (
+    QuantileTrees,
+    TweedieTrees,
+    Theta,
+    TeunterSyntetosBabai,
+    ExponentialSmoothing,
+    MovingAverage,
+    Naive,
+)
+RIDGE: Final = 0.3
+LARGEST_TARGET: Final = 10.0
+DESCENT_ROUNDS: Final = 500
+_CALIBRATIONS: Final = ("trees", "counts")
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """The mean of two calibrated distributions, level by level (Vincent 1912).
+
+    One is `lightgbm_quantile`. The other is a negative binomial around a weighted mean of the members; the
+    weights are non-negative and fitted to earlier forecasts with a ridge towards equal ones. Members that
+    lost to `naive` in those months have no weight.
+
+    Attributes:
+        members: Fitted members with weight, `lightgbm_quantile` first.
+        weights: One per member.
+        calibrations: Of `lightgbm_quantile`, and of the weighted mean.
+    """
+
+    name: ClassVar[str] = "mix"
+    family: ClassVar[str] = "ensemble"
+    promotable: ClassVar[bool] = True
+    uncertainty: ClassVar[Uncertainty] = "own"
+
+    members: tuple[Servable, ...]
+    weights: Floats
+    calibrations: tuple[Calibration, Calibration]
+
+    @classmethod
+    def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
+        """Weights and calibration from forecasts of the last months, then members on all months."""
+        cached = Hindcasts.of(history, seed, hindcasts)
+        past = [cached.before(member, history.T) for member in MEMBERS]
+        weights = _weights(past)
+        kept = [i for i, weight in enumerate(weights) if i == 0 or weight > 0]
+        calibrations = (
+            Calibration.fit(QuantileTrees.uncertainty, past[0]),
+            Calibration.fit("counts", [_blend(month, weights) for month in zip(*past, strict=True)]),
+        )
+        members = tuple(cached.model(MEMBERS[i], history.T) for i in kept)
+        return cls(members, weights[kept], calibrations)
+
+    def predict(self, history: History, categories: CategoryTotals) -> Prediction:
+        """Calibrated quantiles; the mean is the weighted mean."""
+        predictions = [member.predict(history, categories) for member in self.members]
+        mean = _weighted([p.mean for p in predictions], self.weights)
+        trees = self.calibrations[0].apply(history, predictions[0])
+        counts = self.calibrations[1].apply(history, Prediction(mean, None))
+        return Prediction(counts.mean, 0.5 * (trees.levels + counts.levels))
+
+    def state(self) -> State:
+        """Members, weights and calibrations, each under its own name."""
+        state: State = {
+            "members": np.array([member.name for member in self.members], dtype=np.str_),
+            "weights": self.weights,
+        }
+        for member in self.members:
+            state |= {f"member/{member.name}/{key}": value for key, value in member.state().items()}
+        for label, calibration in zip(_CALIBRATIONS, self.calibrations, strict=True):
+            state |= {f"calibration/{label}/{key}": value for key, value in calibration.state().items()}
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
+        """The inverse of `state`.
+
+        Raises:
+            KeyError: A member is not one of `MEMBERS`.
+        """
+        known = {member.name: member for member in MEMBERS}
+        names = [str(name) for name in np.asarray(state["members"])]
+        members = tuple(known[name].from_state(_part(state, f"member/{name}/")) for name in names)
+        trees, counts = (Calibration.from_state(_part(state, f"calibration/{c}/")) for c in _CALIBRATIONS)
+        return cls(members, np.asarray(state["weights"], dtype=np.float64), (trees, counts))
+
+
+def _part(state: Mapping[str, NDArray[np.generic] | str], prefix: str) -> State:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _weighted(means: Sequence[Floats], weights: Floats) -> Floats:
+    total = np.zeros(len(means[0]))
+    for mean, weight in zip(means, weights, strict=True):
+        total = total + weight * mean
+    return total
+
+
+def _blend(month: Sequence[Hindcast], weights: Floats) -> Hindcast:
+    mean = _weighted([hindcast.prediction.mean for hindcast in month], weights)
+    return Hindcast(month[0].history, Prediction(mean, None), month[0].actual)
+
+
+def _weights(past: Sequence[Sequence[Hindcast]]) -> Floats:
+    """One weight per member, from scaled forecasts of earlier months; equal ones without any."""
+    means = [
+        np.concatenate([np.empty(0), *(_scaled(h, h.prediction.mean) for h in member)]) for member in past
+    ]
+    actual = np.concatenate([np.empty(0), *(_scaled(h, h.actual) for h in past[0])])
+    target = np.minimum(actual, LARGEST_TARGET)
+    loss = np.array([float(np.sum((mean - target) ** 2)) for mean in means])
+    kept = np.flatnonzero(loss <= loss[-1])  # the last member is naive
+    weights = np.zeros(len(past))
+    weights[kept] = _ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
+    return weights
+
+
+def _scaled(hindcast: Hindcast, units: Floats) -> Floats:
+    known = ~np.isnan(hindcast.actual) & ~np.isnan(hindcast.history.units[:, -1])
+    scaled: Floats = (units / level(hindcast.history))[known]
+    return scaled
+
+
+def _ridge_to_equal(columns: Floats, target: Floats) -> Floats:
+    """Non-negative least squares with a ridge towards equal weights, by coordinate descent."""
+    count, equal = columns.shape[1], 1.0 / columns.shape[1]
+    penalty = RIDGE * RIDGE * max(len(target), 1)
+    gram = columns.T @ columns + penalty * np.eye(count)
+    moment = columns.T @ target + penalty * equal
+    weights = np.full(count, equal)
+    for _ in range(DESCENT_ROUNDS):
+        for i in range(count):
+            weights[i] = max(0.0, weights[i] - (gram[i] @ weights - moment[i]) / gram[i, i])
+    return weights

@@ -1,0 +1,44 @@
+"""Months of the shop: which one an instant belongs to, which are empty, which lie apart from the rest."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+ISOLATED_SHARE: Final = 0.005
+"""Rows beyond an empty month are wrong dates, not history, when they are fewer than this share of all."""
+
+
+def shop_month(moment: pl.Expr, zone: str) -> pl.Expr:
+    """First day (`pl.Date`) of the month in `zone` that an instant falls in."""
+    return moment.dt.convert_time_zone(zone).dt.date().dt.month_start()
+
+
+def months_between(first: date, last: date) -> Sequence[date]:
+    """First days of all months from `first` to `last`, both included."""
+    return pl.date_range(first.replace(day=1), last.replace(day=1), "1mo", eager=True).to_list()
+
+
+def empty_months(rows: Mapping[date, int]) -> Sequence[date]:
+    """Months without a row between the first and the last month that have some, oldest first."""
+    return [month for month in months_between(min(rows), max(rows)) if month not in rows] if rows else []
+
+
+def months_apart(rows: Mapping[date, int]) -> tuple[frozenset[date], frozenset[date]]:
+    """Months before, and months after, the bulk: cut off from it by a whole month without any row.
+
+    Each side holds less than `ISOLATED_SHARE` of all rows; of several cuts the one nearest to the bulk counts.
+
+    Args:
+        rows: Rows by first day of the month, months without a row absent.
+    """
+    gaps, few = empty_months(rows), ISOLATED_SHARE * sum(rows.values())
+    before: frozenset[date] = frozenset()
+    after: frozenset[date] = frozenset()
+    for gap in gaps:
+        older = frozenset(month for month in rows if month < gap)
+        newer = frozenset(rows) - older
+        before = older if sum(rows[month] for month in older) < few else before
+        after = newer if not after and sum(rows[month] for month in newer) < few else after
+    return before, after

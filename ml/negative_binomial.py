@@ -1,0 +1,73 @@
+"""Quantiles of the negative binomial by mean and dispersion, in numpy alone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.distribution import LEVELS
+
+Floats = NDArray[np.float64]
+
+LARGEST_COUNTED_MEAN: Final = 50.0
+"""Below this mean probabilities are summed unit by unit, above it the gamma approximation is used."""
+
+SMALLEST_DISPERSION: Final = 1e-3
+SMALLEST_MEAN: Final = 1e-3
+_NORMAL: Final = np.array([-1.6448536269514722, -1.2815515655446004, -0.6744897501960817, 0.0])
+NORMAL_QUANTILES: Final = np.concatenate([_NORMAL, -_NORMAL[2::-1], [2.3263478740408408]])
+"""Standard normal quantiles at `LEVELS`."""
+
+
+def dispersion(mean: Floats, actual: Floats) -> float:
+    """The moment estimate of d in Var[Y] = m + d m^2 (Cameron and Trivedi 1986), at least 0.001.
+
+    Args:
+        mean: Expected units of past forecasts.
+        actual: Units sold; same rows.
+    """
+    mean = np.maximum(mean, SMALLEST_MEAN)
+    excess = np.sum((actual - mean) ** 2 - mean) / np.sum(mean * mean)
+    return float(max(excess, SMALLEST_DISPERSION))
+
+
+def quantiles(mean: Floats, dispersion: Floats) -> Floats:
+    """(n, 8) units at `LEVELS` of negative binomials with Var = mean + dispersion mean^2.
+
+    Whole units where the mean is at most 50; above it the Wilson-Hilferty cube of a gamma with the same
+    mean and variance, whose error is below 1 % of the mean in the levels used here for dispersion <= 1.
+
+    Args:
+        mean: (n,) units, >= 0.
+        dispersion: (n,), > 0.
+    """
+    mean = np.maximum(mean, SMALLEST_MEAN)
+    small = mean <= LARGEST_COUNTED_MEAN
+    result = np.empty((len(mean), len(LEVELS)))
+    result[small] = _counted(mean[small], dispersion[small])
+    result[~small] = _approximated(mean[~small], dispersion[~small])
+    return result
+
+
+def _counted(mean: Floats, dispersion: Floats) -> Floats:
+    size = 1.0 / dispersion
+    ratio = mean * dispersion / (1.0 + mean * dispersion)
+    mass = np.exp(-size * np.log1p(mean * dispersion))
+    below, found = mass.copy(), np.zeros((len(mean), len(LEVELS)))
+    unit = 0.0
+    while np.any(below < LEVELS[-1]):
+        unit += 1.0
+        for i, level in enumerate(LEVELS):
+            found[:, i] = np.where(below < level, unit, found[:, i])
+        mass = mass * ratio * (size + unit - 1.0) / unit
+        below = below + mass
+    return found
+
+
+def _approximated(mean: Floats, dispersion: Floats) -> Floats:
+    shape = mean / (1.0 + mean * dispersion)
+    cube = 1.0 - 1.0 / (9.0 * shape)
+    root = [np.maximum(cube + z / (3.0 * np.sqrt(shape)), 0.0) for z in NORMAL_QUANTILES]
+    return np.stack([mean * r * r * r for r in root], axis=1)

@@ -1,0 +1,309 @@
+"""A forge without a server: a bare Git repository whose pull requests are refs in it.
+
+`refs/pull/<n>/meta` points at a JSON blob, `refs/pull/<n>/head` keeps the commits alive. Every write swaps a
+ref against its expected value, so a plain `git push` beside it loses nothing; a file lock that the kernel
+releases puts this forge's own writers in a row. A pull request counts as merged when the trunk contains its
+merge commit, so a kill between the two writes of a merge leaves it open, and merging again ends it.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.errors import Broken, Refused
+from scripts.forge import BranchGone, MergeRefused, PullRequest
+from scripts.git import Git, GitFailed, Identity
+from scripts.repository import TRUNK
+
+_PULLS = "refs/pull/"
+_HEADS = "refs/heads/"
+_STALE_LOCK_SECONDS = 5.0
+_MERGE_TRIES = 10
+_OWN_LOCK = "forge.lock"
+_CONFIGURATION = {"core.hooksPath": "/dev/null", "receive.autogc": "false"}
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is stored of a pull request; times are ISO 8601."""
+
+    number: int
+    title: str
+    body: str
+    branch: str
+    head: str
+    author: str
+    opened_at: str
+    approvals: dict[str, str] = field(default_factory=dict)  # account -> head it approved
+    comments: list[dict[str, str]] = field(default_factory=list)
+    closed_by: str | None = None
+    closed_at: str | None = None
+    merge_commit: str | None = None
+
+
+class LocalForge:
+    """The forge of the demo and of the tests.
+
+    Args:
+        directory: The bare repository, made by `create`.
+        account: Who acts; one object is one account.
+        clock: The time of what it records.
+    """
+
+    def __init__(self, directory: Path, account: str, clock: Callable[[], datetime] = utc_now) -> None:
+        if not (directory / "HEAD").is_file():
+            raise Refused(
+                "no_forge", f"{directory} is not a bare Git repository; LocalForge.create makes one"
+            )
+        self.directory, self.account, self._clock = directory, account, clock
+        self._git = Git(directory)
+        self._remove_stale_locks()
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        tree: Path,
+        account: str,
+        *,
+        folder: str = "environments",
+        clock: Callable[[], datetime] = utc_now,
+    ) -> "LocalForge":
+        """A forge whose trunk holds one folder of a tree; one that is there already is taken as it is."""
+        directory.mkdir(parents=True, exist_ok=True)
+        git = Git(directory)
+        if not (directory / "HEAD").is_file():
+            git.run("init", "--quiet", "--bare", "--template=", ".")
+        for key, value in _CONFIGURATION.items():
+            git.run("config", key, value)
+        forge = cls(directory, account, clock)
+        if git.ref(TRUNK) is None:
+            forge._first_commit(tree, folder)
+        return forge
+
+    def acting_as(self, account: str) -> "LocalForge":
+        """The same forge, used by another account."""
+        return LocalForge(self.directory, account, self._clock)
+
+    @property
+    def remote(self) -> str:
+        """The path of the bare repository."""
+        return str(self.directory.resolve())
+
+    def pull_requests(self, branch_prefix: str = "") -> list[PullRequest]:
+        """Every pull request whose branch starts so; oldest first."""
+        metas = [sha for ref, sha in self._git.refs(_PULLS).items() if ref.endswith("/meta")]
+        records = sorted(map(_decoded, self._git.blobs(metas)), key=lambda record: record.number)
+        return [self._shown(record) for record in records if record.branch.startswith(branch_prefix)]
+
+    def get(self, number: int) -> PullRequest:
+        """One pull request."""
+        return self._shown(self._stored(number)[1])
+
+    def comments(self, number: int) -> list[dict[str, str]]:
+        """What was said on a pull request: author, text and time of each comment."""
+        return self._stored(number)[1].comments
+
+    def open_pull_request(self, branch: str, title: str, body: str) -> PullRequest:
+        """A new pull request, or the one that is open for this branch."""
+        with self._lock():
+            for known in self.pull_requests(branch):
+                if known.branch == branch and known.state == "open":
+                    return known
+            head = self._git.ref(_HEADS + branch)
+            if head is None:
+                raise BranchGone(branch)
+            numbers = [int(ref.split("/")[2]) for ref in self._git.refs(_PULLS)]
+            record = _Record(
+                number=max(numbers, default=0) + 1,
+                title=title,
+                body=body,
+                branch=branch,
+                head=head,
+                author=self.account,
+                opened_at=self._clock().isoformat(),
+            )
+            try:
+                self._swap(
+                    f"create {_PULLS}{record.number}/head {head}",
+                    f"create {_PULLS}{record.number}/meta {self._git.write_blob(_encoded(record))}",
+                    f"verify {_HEADS}{branch} {head}",
+                )
+            except GitFailed:
+                if self._git.ref(_HEADS + branch) == head:
+                    raise
+                raise BranchGone(branch) from None
+            return self._shown(record)
+
+    def close(self, number: int, comment: str) -> None:
+        """Close without a merge; nothing happens when it is closed or merged."""
+        with self._lock():
+            sha, record = self._stored(number)
+            if self._shown(record).state != "open":
+                return
+            now = self._clock().isoformat()
+            said = {"author": self.account, "text": comment, "at": now}
+            self._store(
+                sha, replace(record, closed_by=self.account, closed_at=now, comments=[*record.comments, said])
+            )
+
+    def approve(self, number: int, head: str) -> None:
+        """Approve the named head as this account."""
+        with self._lock():
+            sha, record = self._stored(number)
+            shown = self._shown(record)
+            if self.account == record.author:
+                raise Refused(
+                    "own_approval", f"{self.account} is the author of #{number}; another account approves it"
+                )
+            if shown.state != "open" or shown.head != head:
+                raise Refused(
+                    "stale_approval",
+                    f"#{number} is {shown.state} at {shown.head[:12]}, not open at {head[:12]}",
+                )
+            if record.approvals.get(self.account) != head:
+                self._store(sha, replace(record, approvals={**record.approvals, self.account: head}))
+
+    def merge(self, number: int, head: str, message: str) -> str:
+        """Squash onto the trunk if the head is still this one."""
+        with self._lock():
+            for _ in range(_MERGE_TRIES):
+                sha, record = self._stored(number)
+                shown = self._shown(record)
+                if shown.merge_commit:
+                    self._delete_branch(record)
+                    return shown.merge_commit
+                if shown.state == "closed":
+                    raise MergeRefused(f"#{number} was closed by {shown.closed_by}; open it again")
+                if shown.head != head:
+                    raise MergeRefused(
+                        f"#{number} has head {shown.head[:12]}, the reviewed one was {head[:12]}"
+                    )
+                trunk = self._git.text("rev-parse", TRUNK)
+                commit = self._squash(number, trunk, head, message)
+                self._store(sha, replace(record, head=head, merge_commit=commit))
+                self._try_swap(f"update {TRUNK} {commit} {trunk}")
+            raise Broken(f"#{number} could not be merged: the trunk of {self.directory} cannot be moved")
+
+    def _delete_branch(self, record: _Record) -> None:
+        if self._git.ref(_HEADS + record.branch) == record.head:
+            self._try_swap(f"delete {_HEADS}{record.branch} {record.head}")
+
+    def _squash(self, number: int, trunk: str, head: str, message: str) -> str:
+        """A commit on the trunk with what the branch changed; a file that both changed is refused."""
+        base = self._git.text("merge-base", trunk, head)
+        wanted = self._git.changed_paths(base, head)
+        both = sorted(set(wanted) & set(self._git.changed_paths(base, trunk)))
+        if both:
+            raise MergeRefused(
+                f"the trunk changed {both[0]} since #{number} was opened; open the promotion again"
+            )
+        if not wanted:
+            raise MergeRefused(f"#{number} changes nothing")
+        tree = self._git.tree_with(trunk, {path: after for path, (_, after) in wanted.items()})
+        return self._git.commit_tree(tree, [trunk], message, self._identity(), self._clock())
+
+    def _shown(self, record: _Record) -> PullRequest:
+        merged = record.merge_commit is not None and self._git.is_ancestor(record.merge_commit, TRUNK)
+        closed = record.closed_at is not None
+        ended = merged or closed
+        head = record.head if ended else self._git.ref(_HEADS + record.branch) or record.head
+        return PullRequest(
+            number=record.number,
+            url=f"{self.remote}#{record.number}",
+            title=record.title,
+            body=record.body,
+            branch=record.branch,
+            head=head,
+            state="merged" if merged else "closed" if closed else "open",
+            author=record.author,
+            approved_by=tuple(sorted(account for account, sha in record.approvals.items() if sha == head)),
+            closed_by=record.closed_by if closed and not merged else None,
+            closed_at=datetime.fromisoformat(record.closed_at) if record.closed_at and not merged else None,
+            merge_commit=record.merge_commit if merged else None,
+        )
+
+    def _stored(self, number: int) -> tuple[str, _Record]:
+        sha = self._git.ref(f"{_PULLS}{number}/meta")
+        if sha is None:
+            raise Refused("no_pull_request", f"{self.directory} has no pull request #{number}")
+        return sha, _decoded(self._git.blobs([sha])[0])
+
+    def _store(self, expected: str, record: _Record) -> None:
+        meta = self._git.write_blob(_encoded(record))
+        self._swap(f"update {_PULLS}{record.number}/meta {meta} {expected}")
+
+    def _swap(self, *instructions: str) -> None:
+        """Move refs together, each only from its expected value."""
+        script = "".join(f"{line}\n" for line in ("start", *instructions, "prepare", "commit"))
+        self._git.run("update-ref", "--stdin", stdin=script.encode())
+
+    def _try_swap(self, instruction: str) -> bool:
+        try:
+            self._swap(instruction)
+        except GitFailed:
+            self._remove_stale_locks()
+            return False
+        return True
+
+    def _first_commit(self, tree: Path, folder: str) -> None:
+        """The files of one folder of a tree become the trunk."""
+        files = sorted(path for path in (tree / folder).rglob("*") if path.is_file())
+        if not files:
+            raise Refused("empty_tree", f"{tree / folder} holds no files, the first commit needs some")
+        entries = {
+            str(path.relative_to(tree)): f"100644 {self._git.write_blob(path.read_bytes())}" for path in files
+        }
+        commit = self._git.commit_tree(
+            self._git.tree_with(None, entries),
+            [],
+            "environments: as they stand in the checkout\n",
+            self._identity(),
+            self._clock(),
+        )
+        self._try_swap(f"create {TRUNK} {commit}")  # another creation that came first is as good
+
+    def _identity(self) -> Identity:
+        return Identity(self.account, f"{self.account}@forge.invalid")
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self.directory / _OWN_LOCK).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _remove_stale_locks(self) -> None:
+        """Remove lock files that a killed git left: a living one holds a ref for milliseconds."""
+        for lock in [*self.directory.glob("*.lock"), *self.directory.glob("refs/**/*.lock")]:
+            while lock.name != _OWN_LOCK and (age := _age_seconds(lock)) is not None:
+                if age > _STALE_LOCK_SECONDS:
+                    lock.unlink(missing_ok=True)
+                time.sleep(0.02)
+
+
+def _age_seconds(path: Path) -> float | None:
+    """Time since the file changed, None when it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _encoded(record: _Record) -> bytes:
+    return json.dumps(asdict(record), sort_keys=True, ensure_ascii=False).encode()
+
+
+def _decoded(data: bytes | None) -> _Record:
+    fields: dict[str, Any] = json.loads(data or b"{}")
+    return _Record(**fields)

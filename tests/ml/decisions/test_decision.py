@@ -1,0 +1,103 @@
+"""The whole answer: origin, inputs with defaults marked, bounds, one sentence."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml.decisions import Economics, decide
+from ml.errors import ImpossibleEconomics
+
+MASS = [math.exp(k * math.log(50) - 50 - math.lgamma(k + 1)) for k in range(120)]
+
+
+def forecast(**changes: Any) -> dict[str, Any]:
+    return {
+        "product_id": "MUG",
+        "category": "kitchen",
+        "month": "2026-11",
+        "mean": 50.0,
+        "probability_mass": MASS,
+        "price_cents": 1000,
+        "model_version": 12,
+        "model_sha256": "5f" * 32,
+        "data_version": "2026-10.0123456789ab",
+        "calibration_id": "c" * 12,
+        "risk_cuts": [0.05, 0.4],
+        **changes,
+    }
+
+
+def test_it_is_json_and_names_the_model_data_and_calibration_it_came_from() -> None:
+    answer = json.loads(json.dumps(decide(forecast(), {})))
+    for name in ("product_id", "month", "model_version", "model_sha256", "data_version", "calibration_id"):
+        assert answer[name] == forecast()[name]
+
+
+def test_every_input_says_whether_it_was_given() -> None:
+    inputs = decide(forecast(), {"cost_cents": 400})["inputs"]
+    assert inputs["cost_cents"] == {"value": 400, "default": False}
+    assert inputs["price_cents"] == {"value": 1000, "default": True}
+    assert set(inputs) == set(Economics.of({}, 1000).inputs())
+
+
+def test_the_numbers_agree_with_the_textbook_stock() -> None:
+    given = {"cost_cents": 300, "salvage_cents": 130, "holding_cents": 10}
+    stock = decide(forecast(), given)["stock"]
+    assert stock["stock_units"] == 56  # underage 700, overage 180: the Poisson case of .70 and .18
+    assert stock["expected_mismatch_cost_cents"] == pytest.approx(1797, abs=1)
+    assert stock["critical_ratio"] == pytest.approx(0.7955, abs=1e-4)
+
+
+def test_scenarios_are_outcomes_of_the_same_order() -> None:
+    """The profit at P10 of demand is not the P10 of profit when stock runs out: replay the demand to see."""
+    answer = decide(forecast(), {})
+    stock, low = answer["stock"]["available_units"], answer["scenarios"]["low"]["profit_cents"]
+    draws = np.random.default_rng(1).poisson(50, 200_000)
+    earned = 400 * draws - 400 * np.maximum(draws - stock, 0) - 312 * np.maximum(stock - draws, 0)
+    assert low == pytest.approx(np.quantile(earned, 0.1), rel=0.02)
+    assert answer["scenarios"]["expected"]["profit_cents"] == pytest.approx(earned.mean(), rel=0.01)
+    assert answer["scenarios"]["expected"]["profit_cents"] == answer["stock"]["expected_profit_cents"]
+
+
+def test_risk_follows_the_cuts_that_came_with_the_model() -> None:
+    assert decide(forecast(), {})["risk"]["level"] == "Medium"
+    assert decide(forecast(risk_cuts=[1.0, 2.0]), {})["risk"]["level"] == "Low"
+    assert decide(forecast(risk_cuts=[0.01, 0.02]), {})["risk"]["level"] == "High"
+
+
+def test_bounds_that_hold_a_recommendation_back_are_named() -> None:
+    assert decide(forecast(), {"ad_spend_cents": 10, "on_hand_units": 500})["binding"] == [
+        "advertising_step_up",
+        "stock_already_above_recommendation",
+    ]
+    assert decide(forecast(), {})["binding"] == ["advertising_no_spend"]
+
+
+def test_the_reason_is_a_sentence_with_the_numbers_that_mattered() -> None:
+    told = decide(forecast(), {"on_hand_units": 20, "ad_spend_cents": 500})["reason"]
+    assert "20 are there or on the way" in told
+    assert "mean demand is 50.0 a month" in told
+    assert "advertising +20%" in told
+    assert told.endswith(".")
+    assert "Order nothing" in decide(forecast(), {"on_hand_units": 500})["reason"]
+    assert "for 3 months" in decide(forecast(), {"lead_time_months": 2})["reason"]
+
+
+def test_advertising_that_hardly_changes_stays_as_it_is() -> None:
+    """Spend at the optimum: 1000 - 300 + 12 = 712, times 50 units, times .1."""
+    answer = decide(forecast(), {"ad_spend_cents": 3_560, "on_hand_units": 500})
+    assert abs(answer["advertising"]["change_share"]) < 0.005
+    assert "advertising stays as it is" in answer["reason"]
+
+
+def test_a_longer_lead_time_needs_less_than_the_multiple_of_a_month() -> None:
+    one, three = (decide(forecast(), {"lead_time_months": lead})["stock"] for lead in (0, 2))
+    assert 2 * one["stock_units"] < three["stock_units"] < 3 * one["stock_units"]
+
+
+def test_impossible_numbers_pass_through() -> None:
+    with pytest.raises(ImpossibleEconomics):
+        decide(forecast(price_cents=None), {})

@@ -1,0 +1,71 @@
+"""Imports follow the arrows of the design, and each heavy library has one door."""
+
+import pytest
+
+from tests.repository.imports import closure, foreign, imported_by, modules
+
+SERVICES = ("collector", "forecast", "decision", "console")
+HEAVY = {
+    "pandas",
+    "polars",
+    "pyarrow",
+    "deltalake",
+    "mlflow",
+    "sklearn",
+    "evidently",
+    "matplotlib",
+    "pandera",
+}
+DOORS = {
+    "mlflow": {"ml.registry"},
+    "evidently": {"ml.drift"},
+    "sklearn": {"ml.models.reference"},
+    "deltalake": {"ml.lake"},
+    "pandera": {"ml.quality"},
+}
+
+
+def test_ml_imports_none_of_our_other_packages() -> None:
+    offenders = {
+        name: sorted(imported)
+        for name in modules()
+        if name.startswith("ml")
+        and (imported := {i for i in imported_by(name) if i.partition(".")[0] in {"apps", "scripts"}})
+    }
+    assert offenders == {}
+
+
+def test_a_service_imports_the_chassis_ml_and_of_another_service_only_its_schemas() -> None:
+    offenders = []
+    for name in modules():
+        parts = name.split(".")
+        if parts[0] != "apps" or len(parts) < 2:
+            continue
+        for imported in imported_by(name):
+            target = imported.split(".")
+            if target[0] == "scripts" and not (
+                parts[1] == "console" and imported.startswith("scripts.promote")
+            ):
+                offenders.append((name, imported))
+            if target[0] == "apps" and len(target) > 1 and target[1] not in {parts[1], "chassis"}:
+                if target[2:] != ["schemas"]:
+                    offenders.append((name, imported))
+    assert offenders == []
+
+
+@pytest.mark.parametrize("library", sorted(DOORS))
+def test_a_heavy_library_has_one_door(library: str) -> None:
+    importers = {name for name in modules() if library in {i.partition(".")[0] for i in imported_by(name)}}
+    assert importers == DOORS[library]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_serving_image_imports_no_heavy_library(service: str) -> None:
+    assert foreign(closure(f"apps.{service}.main")) & HEAVY == set()
+
+
+def test_the_closure_sees_a_heavy_library_where_there_is_one() -> None:
+    """The control of the test above: training does import them."""
+    assert {"polars", "mlflow"} <= foreign(
+        closure("ml.training") | closure("ml.registry") | closure("ml.panel")
+    )

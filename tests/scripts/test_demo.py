@@ -1,0 +1,132 @@
+"""The demo as a newcomer runs it: to its end, beside another one, and after a kill."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.scripts.running_demo import ROOT, UP, RunningDemo
+
+STEPS = 13
+
+
+def test_once_ends_with_zero_after_every_step(tmp_path: Path) -> None:
+    demo = RunningDemo(tmp_path, "--once")
+    assert demo.wait() == 0, demo.output()
+    text = demo.output()
+    assert UP in text
+    assert f"[{STEPS}/{STEPS}]" in text
+
+
+def test_a_second_demo_names_the_taken_port_its_holder_and_the_way_out(tmp_path: Path) -> None:
+    first = RunningDemo(tmp_path)
+    first.wait_for("start services")
+    first.wait_for("console ")
+    second = RunningDemo(tmp_path / "second", offset=first.offset)
+    assert second.wait(60) == 1
+    assert f"port {first.port('collector')} (collector) is taken by process {first.process.pid}" in second.output()
+    assert f"make demo PORT_OFFSET={first.offset + 100}" in second.output()
+    assert first.interrupt() == 130
+    assert not answering(first)
+
+
+def test_killed_demos_leave_nothing_in_the_way_of_the_next(tmp_path: Path) -> None:
+    kill_and_run_again(tmp_path, kills=2, seed=1)
+
+
+@pytest.mark.soak
+def test_ten_kills_at_different_moments(tmp_path: Path) -> None:
+    kill_and_run_again(tmp_path, kills=10, seed=7)
+
+
+def kill_and_run_again(state: Path, kills: int, seed: int) -> None:
+    """Kill the demo at moments spread over its life; then one whole run works and every acknowledged event is there."""
+    moments = random.Random(seed)
+    acknowledged: set[str] = set()
+    offset = None
+    for kill in range(kills):
+        demo = RunningDemo(state, offset=offset)
+        offset = demo.offset
+        step = 2 + (kill * (STEPS - 2)) // max(kills - 1, 1) if kills > 1 else STEPS // 2
+        wait_for_step(demo, step)
+        acknowledged |= send_events(demo, f"kill-{kill}", 20)
+        time.sleep(moments.uniform(0, 2))
+        demo.kill()
+    last = RunningDemo(state, "--once", offset=offset)
+    assert last.wait() == 0, last.output()
+    assert stored_ids(state) >= acknowledged
+    assert lake_ids(state) >= acknowledged
+    assert acknowledged
+
+
+def wait_for_step(demo: RunningDemo, step: int) -> None:
+    deadline = time.monotonic() + 300
+    while f"[{step:>2}/{STEPS}]" not in demo.output():
+        assert demo.process.poll() is None, demo.output()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def send_events(demo: RunningDemo, name: str, count: int) -> set[str]:
+    """Ids that the collector acknowledged; none while it does not listen yet."""
+    key = (demo_state(demo.state) / "collector.key").read_text() if started(demo) else ""
+    events = [
+        {
+            "event_id": f"{name}-{i}",
+            "event_type": "purchase",
+            "occurred_at": "2026-09-15T12:00:00+03:00",
+            "product_id": "P0001",
+            "unit_price_cents": 1000,
+            "currency": "TRY",
+            "quantity": 1,
+        }
+        for i in range(count)
+    ]
+    try:
+        answer = httpx.post(
+            f"http://127.0.0.1:{demo.port('collector')}/events", json=events, headers={"X-API-Key": key}, timeout=10
+        )
+    except httpx.TransportError:
+        return set()
+    if answer.status_code != httpx.codes.ACCEPTED:
+        return set()
+    return {r["event_id"] for r in answer.json()["events"] if r["status"] in {"accepted", "duplicate"}}
+
+
+def started(demo: RunningDemo) -> bool:
+    return (demo_state(demo.state) / "collector.key").exists()
+
+
+def demo_state(state: Path) -> Path:
+    (folder,) = (p for p in state.iterdir() if p.is_dir() and p.name.startswith("synthetic"))
+    return folder
+
+
+def stored_ids(state: Path) -> set[str]:
+    with sqlite3.connect(demo_state(state) / "inbox.sqlite") as inbox:
+        return {row[0] for row in inbox.execute("SELECT event_id FROM events")}
+
+
+def lake_ids(state: Path) -> set[str]:
+    script = "import duckdb, json, sys; from deltalake import DeltaTable; " \
+        "print(json.dumps([r[0] for r in duckdb.from_arrow(DeltaTable(sys.argv[1]).to_pyarrow_table(columns=['event_id'])).fetchall()]))"
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(demo_state(state) / "lake" / "events")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )
+    return set(json.loads(done.stdout))
+
+
+def answering(demo: RunningDemo) -> bool:
+    try:
+        httpx.get(f"http://127.0.0.1:{demo.port('collector')}/health", timeout=1)
+    except httpx.TransportError:
+        return False
+    return True
