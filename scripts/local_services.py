@@ -2,13 +2,15 @@
 
 A deployment without Kubernetes: the listening sockets belong to this process and are handed to the services,
 so a new forecast process starts beside the old one on the same port, and the old one leaves only when the new
-one answers with the release's model. A release whose process never becomes ready changes nothing.
+one has said that it is ready. A release whose process never becomes ready changes nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -57,7 +59,8 @@ class NotReady(Exception):
 class _Process:
     def __init__(self, service: Service, listener: socket.socket, log: Path, release: Release | None) -> None:
         self.release = release
-        self._alive_read, self._alive_write = os.pipe()
+        alive_read, self._alive = os.pipe()  # its end tells the child that this process is gone
+        self._ready, ready_write = os.pipe()  # the child writes one line when it can answer
         self.log = log
         extra = service.from_release(release) if service.from_release and release else {}
         environment = {
@@ -65,7 +68,8 @@ class _Process:
             **service.environment,
             **extra,
             "LISTEN_FD": str(listener.fileno()),
-            "PARENT_PIPE_FD": str(self._alive_read),
+            "PARENT_PIPE_FD": str(alive_read),
+            "READY_FD": str(ready_write),
         }
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
@@ -74,9 +78,10 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                pass_fds=(listener.fileno(), self._alive_read),
+                pass_fds=(listener.fileno(), alive_read, ready_write),
             )
-        os.close(self._alive_read)
+        os.close(alive_read)
+        os.close(ready_write)
 
     @property
     def running(self) -> bool:
@@ -94,9 +99,19 @@ class _Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
-        if self._alive_write >= 0:
-            os.close(self._alive_write)
-            self._alive_write = -1
+        for descriptor in (self._alive, self._ready):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def wait_ready(self, name: str) -> None:
+        """Return when the child says that it can answer; it ends by itself when it cannot."""
+        readable, _, _ = select.select([self._ready], [], [], READY_SECONDS)
+        if not readable:
+            raise NotReady(f"{name} is not ready after {READY_SECONDS:.0f} s:\n{self.last_lines()}")
+        said = os.read(self._ready, 65_536).decode(errors="replace")
+        if '"ready":true' not in said.replace(" ", ""):
+            self._popen.wait(STOP_SECONDS)
+            raise NotReady(f"{name} stopped while starting:\n{self.last_lines()}")
 
     def last_lines(self, count: int = 5) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
@@ -136,7 +151,7 @@ class LocalServices:
 
         Raises:
             OSError: A port is taken.
-            NotReady: A service did not answer `/health` in time.
+            NotReady: A service did not say in time that it is ready.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         for service in self._services.values():
@@ -146,11 +161,8 @@ class LocalServices:
         for service in self._services.values():
             if service.from_release is None:
                 self._processes[service.name] = self._launch(service, None)
-        for service in self._services.values():
-            if service.from_release is None:
-                self._wait(
-                    service, self._processes[service.name], lambda url: _get(f"{url}/health") is not None
-                )
+        for name, process in self._processes.items():
+            process.wait_ready(name)
         self._follower = threading.Thread(target=self._follow, name="follow-release", daemon=True)
         self._follower.start()
 
@@ -215,7 +227,7 @@ class LocalServices:
                 continue
             candidate = self._launch(service, release)
             try:
-                self._wait(service, candidate, lambda url: _serves(url, release))
+                candidate.wait_ready(service.name)
             except NotReady as error:
                 candidate.stop()
                 self._refused, self.last_error = release, str(error)
@@ -233,16 +245,6 @@ class LocalServices:
 
     def _launch(self, service: Service, release: Release | None) -> _Process:
         return _Process(service, self._listeners[service.name], self._logs / f"{service.name}.log", release)
-
-    def _wait(self, service: Service, process: _Process, answers: Callable[[str], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and not self._stopping.is_set():
-            if not process.running:
-                raise NotReady(f"{service.name} stopped while starting:\n{process.last_lines()}")
-            if answers(self.url(service.name)):
-                return
-            time.sleep(0.05)
-        raise NotReady(f"{service.name} is not ready after {READY_SECONDS:.0f} s:\n{process.last_lines()}")
 
 
 def _get(url: str) -> dict[str, object] | None:

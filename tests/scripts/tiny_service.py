@@ -1,4 +1,4 @@
-"""A service small enough to read: serves its release on an inherited socket until it is told to stop or its parent dies."""
+"""A small service: serves its release on an inherited socket until it is stopped or its parent dies."""
 
 import json
 import os
@@ -36,6 +36,8 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+    with os.fdopen(int(os.environ["READY_FD"]), "w") as ready:
+        ready.write('{"ready": true}\n')
     server.serve_forever()
 
 
