@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ml.calibration import Calibration
 from ml.distribution import Prediction
@@ -25,7 +25,7 @@ from ml.errors import BundleRefused
 from ml.features import CategoryTotals
 from ml.history import History
 from ml.models import CANDIDATES
-from ml.models.base import Model
+from ml.models.base import Servable
 from ml.track_record import TrackRecord
 
 FORMAT = 1
@@ -70,7 +70,7 @@ class Manifest(BaseModel):
 class Predictor:
     """A fitted model and its calibration, used as one by training, serving and drift."""
 
-    model: Model
+    model: Servable
     calibration: Calibration
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
@@ -109,6 +109,15 @@ def pack(manifest: Manifest, *, model: State, calibration: State, record: State)
     return buffer.getvalue()
 
 
+def state_digest(state: State) -> str:
+    """sha256 of names and values, a name for one part of a bundle."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        suffix, data = _encoded(state[name])
+        digest.update(f"{name}.{suffix}:{len(data)}:".encode() + data)
+    return digest.hexdigest()
+
+
 def unpack(data: bytes, expected_sha256: str) -> Bundle:
     """The model in the bytes, checked against the digest that a release names.
 
@@ -124,7 +133,9 @@ def unpack(data: bytes, expected_sha256: str) -> Bundle:
         )
     try:
         return _read(data, sha256)
-    except (tarfile.TarError, ValidationError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except BundleRefused:
+        raise
+    except Exception as error:  # whatever a broken archive trips up, it must not be served
         raise BundleRefused(f"bundle {sha256[:12]} cannot be read: {error}; train it again") from error
 
 

@@ -1,17 +1,17 @@
 """Quantiles that hold what they promise, from the errors of past forecasts.
 
 Errors are pooled over products of the same demand class and size (Mondrian split conformal prediction, Vovk
-et al. 2003), divided by a spread that each product has of its own. Point forecasts get quantiles from signed
-residuals or from a negative binomial, forecasts with quantiles get each of them shifted (conformalised quantile
-regression, Romano et al. 2019). Months are not exchangeable under trend and season: coverage is measured, not
-guaranteed.
+et al. 2003), divided by a spread that each product has of its own. Quantiles are shifted by the quantile of
+their past errors (conformalised quantile regression, Romano et al. 2019); a point forecast starts with all of
+them at the point, a count with those of a negative binomial. Months are not exchangeable under trend and
+season: coverage is measured, not guaranteed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Number = TypeVar("Number", bound=np.generic)
 
 SIZES: Final = 3
 SMALLEST_POOL: Final = 50
@@ -49,8 +50,8 @@ class Calibration:
     Attributes:
         uncertainty: Kind of predictions it completes, see `ml.models.base.Model`.
         cuts: (2,) expected units that part small, middle and large.
-        shifts: (classes x sizes, 8) added to the quantiles in spreads; for `counts` (classes x sizes, 1)
-            dispersions.
+        dispersions: (classes x sizes,) of the negative binomial; used for `counts` only.
+        shifts: (classes x sizes, 8) spreads to add to the quantiles.
         categories: Names of the categories in `newcomers`.
         newcomers: (categories + 1, 8) units a product sells in its first months; the last row is for any
             category.
@@ -58,6 +59,7 @@ class Calibration:
 
     uncertainty: Uncertainty
     cuts: Floats
+    dispersions: Floats
     shifts: Floats
     categories: tuple[str, ...]
     newcomers: Floats
@@ -66,19 +68,29 @@ class Calibration:
     def fit(cls, uncertainty: Uncertainty, past: Sequence[Hindcast]) -> Self:
         """From forecasts of earlier months, made without knowing them, and what came.
 
-        Without any the residuals are taken as normal, quantiles as right and counts as Poisson.
+        Without any the residuals are taken as normal, quantiles as right and counts as Poisson. A model that
+        calibrates itself needs none: `apply` hands its predictions on as they are.
         """
-        known = [_Errors.of(hindcast) for hindcast in past]
-        errors = _Errors.joined(known)
+        errors = _Errors.of(past)
         cuts = np.quantile(errors.mean, [1 / SIZES, 2 / SIZES]) if len(errors.mean) else np.zeros(SIZES - 1)
-        fitted = [_fit(uncertainty, errors, pool) for pool in _pools(errors, cuts)]
+        row = _row(errors.kind, errors.mean, cuts)
+        pools = _pools(row)
+        dispersions = np.array(
+            [negative_binomial.dispersion(errors.mean[p], errors.actual[p]) for p in pools]
+        )
+        start = _start(uncertainty, errors.mean, errors.levels, dispersions[row])
+        signed = (errors.actual[:, np.newaxis] - start) / errors.spread[:, np.newaxis]
+        shifts = np.stack([_shift(uncertainty, signed[pool]) for pool in pools])
         categories, newcomers = _newcomers(past)
-        return cls(uncertainty, cuts, np.stack(fitted), categories, newcomers)
+        return cls(uncertainty, cuts, dispersions, shifts, categories, newcomers)
 
     def apply(self, history: History, prediction: Prediction) -> Prediction:
         """The calibrated prediction; a product in its first months is mixed with those of its category."""
-        row = demand_class(history) * SIZES + np.digitize(prediction.mean, self.cuts)
-        quantiles = tidy(self._complete(history, prediction, self.shifts[row]))
+        if self.uncertainty == "own":
+            return prediction
+        row = _row(demand_class(history), prediction.mean, self.cuts)
+        start = _start(self.uncertainty, prediction.mean, _levels(prediction), self.dispersions[row])
+        quantiles = tidy(start + self.shifts[row] * spread(history, prediction.mean)[:, np.newaxis])
         mean = prediction.mean if prediction.quantiles is None else mean_of(quantiles)
         return self._warm(history, Prediction(mean, quantiles))
 
@@ -87,6 +99,7 @@ class Calibration:
         return {
             "uncertainty": self.uncertainty,
             "cuts": self.cuts,
+            "dispersions": self.dispersions,
             "shifts": self.shifts,
             "categories": np.array(self.categories, dtype=np.str_),
             "newcomers": self.newcomers,
@@ -103,18 +116,18 @@ class Calibration:
         found = [kind for kind in kinds if kind == state["uncertainty"]]
         if not found:
             raise ValueError(f"unknown uncertainty {state['uncertainty']!r}, known are {list(kinds)}")
-        cuts, shifts, newcomers = (
-            np.asarray(state[name], dtype=np.float64) for name in ("cuts", "shifts", "newcomers")
-        )
-        return cls(found[0], cuts, shifts, tuple(str(c) for c in np.asarray(state["categories"])), newcomers)
 
-    def _complete(self, history: History, prediction: Prediction, shifts: Floats) -> Floats:
-        if self.uncertainty == "own":
-            return prediction.levels
-        if self.uncertainty == "counts":
-            return negative_binomial.quantiles(prediction.mean, shifts[:, 0])
-        start = prediction.mean[:, np.newaxis] if self.uncertainty == "residuals" else prediction.levels
-        return start + shifts * spread(history, prediction.mean)[:, np.newaxis]
+        def numbers(name: str) -> Floats:
+            return np.asarray(state[name], dtype=np.float64)
+
+        return cls(
+            uncertainty=found[0],
+            cuts=numbers("cuts"),
+            dispersions=numbers("dispersions"),
+            shifts=numbers("shifts"),
+            categories=tuple(str(name) for name in np.asarray(state["categories"])),
+            newcomers=numbers("newcomers"),
+        )
 
     def _warm(self, history: History, prediction: Prediction) -> Prediction:
         months = window(history.units, history.T).months
@@ -136,55 +149,65 @@ def spread(history: History, mean: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _Errors:
-    """Past forecasts with a known outcome; `signed` is (m, 8) or (m, 1) errors in spreads."""
+    """Past forecasts with a known outcome, of products with a month before; origins below each other."""
 
     kind: Ints
     mean: Floats
+    levels: Floats
     actual: Floats
-    signed: Floats
+    spread: Floats
 
     @classmethod
-    def of(cls, hindcast: Hindcast) -> Self:
-        history, prediction = hindcast.history, hindcast.prediction
-        known = ~np.isnan(hindcast.actual) & ~np.isnan(history.units[:, -1])
-        start = prediction.mean[:, np.newaxis] if prediction.quantiles is None else prediction.quantiles
-        signed = (hindcast.actual[:, np.newaxis] - start) / spread(history, prediction.mean)[:, np.newaxis]
-        kind = demand_class(history)
-        return cls(kind[known], prediction.mean[known], hindcast.actual[known], signed[known])
+    def of(cls, past: Sequence[Hindcast]) -> Self:
+        if not past:
+            nothing = np.empty(0)
+            return cls(nothing.astype(np.intp), nothing, np.empty((0, len(LEVELS))), nothing, nothing)
+        known = [~np.isnan(p.actual) & ~np.isnan(p.history.units[:, -1]) for p in past]
 
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        if not parts:
-            return cls(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0), np.empty((0, 1)))
-        columns = zip(*((part.kind, part.mean, part.actual, part.signed) for part in parts), strict=True)
-        kind, mean, actual, signed = (np.concatenate(column) for column in columns)
-        return cls(kind, mean, actual, signed)
+        def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
+            return np.concatenate([part[use] for part, use in zip(parts, known, strict=True)])
+
+        return cls(
+            kind=joined(demand_class(p.history) for p in past),
+            mean=joined(p.prediction.mean for p in past),
+            levels=joined(_levels(p.prediction) for p in past),
+            actual=joined(p.actual for p in past),
+            spread=joined(spread(p.history, p.prediction.mean) for p in past),
+        )
 
 
-def _pools(errors: _Errors, cuts: Floats) -> list[NDArray[np.bool_]]:
-    """For each class and size the errors it learns from."""
-    size = np.digitize(errors.mean, cuts)
+def _row(kind: Ints, mean: Floats, cuts: Floats) -> Ints:
+    """The row of each product in the tables: its class, and whether it is small, middle or large."""
+    return kind * SIZES + np.digitize(mean, cuts)
+
+
+def _pools(row: Ints) -> list[NDArray[np.bool_]]:
+    """For each row of the tables the errors it learns from."""
+    everything = np.ones(len(row), dtype=np.bool_)
     pools = []
-    for kind in range(len(CLASSES)):
-        of_class = errors.kind == kind
-        for k in range(SIZES):
-            choices = (of_class & (size == k), of_class, np.ones(len(size), dtype=np.bool_))
-            pools.append(next((c for c in choices if c.sum() >= SMALLEST_POOL), choices[-1]))
+    for k in range(len(CLASSES) * SIZES):
+        choices = (row == k, row // SIZES == k // SIZES)
+        pools.append(next((c for c in choices if c.sum() >= SMALLEST_POOL), everything))
     return pools
 
 
-def _fit(uncertainty: Uncertainty, errors: _Errors, pool: NDArray[np.bool_]) -> Floats:
-    count = int(pool.sum())
-    if uncertainty == "own":
-        return np.zeros(len(LEVELS))
-    if uncertainty == "counts":
-        if not count:
-            return np.array([negative_binomial.SMALLEST_DISPERSION])
-        return np.array([negative_binomial.dispersion(errors.mean[pool], errors.actual[pool])])
-    prior = _NORMAL if uncertainty == "residuals" else np.zeros(len(LEVELS))
+def _start(uncertainty: Uncertainty, mean: Floats, levels: Floats, dispersions: Floats) -> Floats:
+    """(n, 8) quantiles before the shift."""
+    return negative_binomial.quantiles(mean, dispersions) if uncertainty == "counts" else levels
+
+
+def _levels(prediction: Prediction) -> Floats:
+    """Quantiles, all at the mean for a point forecast."""
+    if prediction.quantiles is not None:
+        return prediction.quantiles
+    return np.repeat(prediction.mean[:, np.newaxis], len(LEVELS), axis=1)
+
+
+def _shift(uncertainty: Uncertainty, signed: Floats) -> Floats:
+    """(8,) quantiles of past errors, with some errors as assumed without data."""
+    prior, count = _NORMAL if uncertainty == "residuals" else np.zeros(len(LEVELS)), len(signed)
     if not count:
         return prior
-    signed = np.broadcast_to(errors.signed[pool], (count, len(LEVELS)))
     seen = np.array([np.quantile(signed[:, i], _rank(share, count)) for i, share in enumerate(LEVELS)])
     return (count * seen + PRIOR_ERRORS * prior) / (count + PRIOR_ERRORS)
 

@@ -2,8 +2,8 @@
 
 Between two levels the quantile function is a straight line; outside the outermost levels it is an exponential
 tail that goes through the two outermost quantiles, cut off at zero. So a row of eight numbers is a whole
-distribution, with a mass at zero where the lower quantiles are zero. Units are counted in whole numbers:
-P(Y = k) is the mass between k - 1/2 and k + 1/2.
+distribution, with a mass at zero where the lower quantiles are zero. Units are counted in whole numbers: what
+lies between two of them is shared between both so that the mean stays.
 """
 
 from __future__ import annotations
@@ -118,11 +118,17 @@ def ppf(row: Floats, shares: Floats) -> Floats:
 def pmf(row: Floats) -> Floats:
     """P(Y = k) for k = 0, 1, ..., up to the unit beyond which less than `TAIL_SHARE` is left; sums to 1.
 
+    P(Y <= k) is the mean of `cdf` between k and k + 1, so a value of 2.3 is 2 with a chance of 0.7 and 3 with
+    0.3. Masses at whole units stay where they are.
+
     Args:
         row: (8,) tidy quantiles.
     """
     last = int(np.ceil(ppf(row, np.array(1 - TAIL_SHARE))))
-    mass = np.diff(cdf(row, np.arange(last + 1, dtype=np.float64) + 0.5), prepend=0.0)
+    units = np.arange(last + 2, dtype=np.float64)
+    shares = cdf(row, units)
+    mass = np.diff(np.diff(units * shares - _partial_mean(row, shares)), prepend=0.0)
+    mass = np.maximum(mass, 0.0)
     share: Floats = mass / mass.sum()
     return share
 
@@ -131,6 +137,24 @@ def expectation(row: Floats, value: Callable[[Floats], Floats]) -> float:
     """E[value(Y)] under `pmf`; `value` gets all units of the support as one array."""
     probabilities = pmf(row)
     return float(probabilities @ value(np.arange(len(probabilities), dtype=np.float64)))
+
+
+def _partial_mean(row: Floats, shares: Floats) -> Floats:
+    """Integral of the quantile function from 0 to each share; x F(x) minus it is the integral of F to x."""
+    low, high = (row[1] - row[0]) / _LOW_DECAY, (row[-1] - row[-2]) / _HIGH_DECAY
+    start = LEVELS[0] * float(np.exp(-row[0] / low)) if low > 0 else 0.0
+    head = np.clip(shares, start, LEVELS[0])
+    log = np.log(np.maximum(head, np.finfo(float).tiny) / LEVELS[0])
+    origin = row[0] * start + low * start * (-row[0] / low - 1.0) if start > 0 else 0.0
+    total = row[0] * head + low * head * (log - 1.0) - origin
+    for i in range(1, len(LEVELS)):
+        step = np.clip(shares, LEVELS[i - 1], LEVELS[i]) - LEVELS[i - 1]
+        rise = (row[i] - row[i - 1]) * step / (LEVELS[i] - LEVELS[i - 1])
+        total = total + step * (row[i - 1] + 0.5 * rise)
+    left = np.clip(1.0 - shares, np.finfo(float).tiny, 1 - LEVELS[-1])
+    beyond = (1 - LEVELS[-1]) - left
+    tail: Floats = total + row[-1] * beyond + high * (beyond - left * np.log((1 - LEVELS[-1]) / left))
+    return tail
 
 
 def _decay(distance: Floats, length: float) -> Floats:

@@ -38,7 +38,9 @@ class IdConflict(MlError):
     """An event id came again with other content."""
 
     def __init__(self, event_id: str) -> None:
-        super().__init__(f"event id {event_id!r} was accepted before with other content; send a new id for a new event")
+        super().__init__(
+            f"event id {event_id!r} was accepted before with other content; send a new id for a new event"
+        )
         self.event_id = event_id
 
 
@@ -58,7 +60,9 @@ class UnknownProduct(MlError):
     """The snapshot has no such product."""
 
     def __init__(self, product_id: str) -> None:
-        super().__init__(f"product {product_id!r} has no forecast; /forecast lists the products that have one")
+        super().__init__(
+            f"product {product_id!r} has no forecast; /forecast lists the products that have one"
+        )
         self.product_id = product_id
 
 

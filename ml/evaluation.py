@@ -1,4 +1,4 @@
-"""Backtest: every candidate forecasts the last months one by one, seeing only what came before each."""
+"""Backtest: every candidate forecasts the last months one by one and sees only what came before each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Backtest:
     def table(self) -> list[Row]:
         """One row per candidate: errors of the mean, losses of the quantiles, coverage, seconds of fitting.
 
-        Errors are in units, shares are 0 to 1. A ratio without meaning (nothing sold, nothing eligible) is None.
+        Errors are in units, shares are 0 to 1. What has no meaning (nothing sold, nothing eligible) is None.
         """
         return [self._row(name, candidate) for name, candidate in self.candidates.items()]
 
@@ -156,7 +156,7 @@ def backtest(
 
 
 def eligible(history: History) -> NDArray[np.bool_]:
-    """(n,) products whose next month is worth judging a model by: settled, sold twice, sold in the last year."""
+    """(n,) products whose next month can judge a model: settled, sold twice, sold in the last year."""
     seen = features.window(history.units, history.T)
     recent = features.window(history.units, features.SEASON)
     settled = seen.months >= min(SETTLED_MONTHS, history.T)

@@ -17,7 +17,7 @@ EVENT_ID_KEY: Final = (
     "sha256 of the row as JSON (every source column as text, sorted by name), first 32 hex digits"
 )
 OPTIONAL: Final = ("order_id", "customer_id", "session_id", "campaign", "segment")
-_HASH_BATCH_ROWS: Final = 100_000
+_BATCH_ROWS: Final = 100_000
 
 ROW_SCHEMA: Final[Schema] = {
     "file": pl.String(),
@@ -106,8 +106,9 @@ def rows_of_events(stored: Sequence[StoredEvent], source: str) -> pl.DataFrame:
 
 def row_json(frame: pl.DataFrame) -> pl.Series:
     """Each row as one JSON object: every column as text, sorted by name, null where missing."""
-    plain = frame.select(_as_text(frame, name) for name in sorted(frame.columns))
-    return plain.select(pl.struct(pl.all()).struct.json_encode().alias("raw"))["raw"]
+    text = pl.struct(_as_text(frame, name) for name in sorted(frame.columns)).struct.json_encode().alias("raw")
+    parts = [part.select(text) for part in frame.iter_slices(_BATCH_ROWS)]
+    return pl.concat(parts)["raw"]
 
 
 def digests(text: pl.Series) -> pl.Series:
@@ -116,11 +117,11 @@ def digests(text: pl.Series) -> pl.Series:
         pl.Series(
             [
                 hashlib.sha256(value.encode()).hexdigest()[:32]
-                for value in text.slice(start, _HASH_BATCH_ROWS).to_list()
+                for value in text.slice(start, _BATCH_ROWS).to_list()
             ],
             dtype=pl.String,
         )
-        for start in range(0, len(text), _HASH_BATCH_ROWS)
+        for start in range(0, len(text), _BATCH_ROWS)
     ]
     return pl.concat(parts) if parts else pl.Series(dtype=pl.String)
 

@@ -123,7 +123,12 @@ class Hindcasts:
         return self._fit(candidate, t)[1]
 
     def before(self, candidate: type[Model], t: int) -> Sequence[Hindcast]:
-        """What calibrates a forecast for `t`: the hindcasts of the last six origins before it."""
+        """What calibrates a forecast for `t`: the hindcasts of the last six origins before it.
+
+        None for a model that calibrates itself.
+        """
+        if candidate.uncertainty == "own":
+            return []
         return [
             Hindcast(self.history.until(u), self.prediction(candidate, u), self.history.units[:, u])
             for u in range(max(self.first, t - CALIBRATION_WINDOW), t)

@@ -1,76 +1,83 @@
-"""Events into the lake, each once, with a reason for every row that is not taken.
+"""Events into the lake: from a shop's files, and from the inbox of the collector."""
 
-Refused rows are written before the accepted ones: a run that dies between the two is repeated whole, and both
-tables know by id what they have.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from ml.columns import CONTENT, EVENT_SCHEMA, QUARANTINE_SCHEMA
 from ml.errors import BadEvents, StoreUnavailable
+from ml.event_batch import EventBatch, IngestReport, event_batch
 from ml.event_files import find_files, read_file
-from ml.event_rows import EVENT_ID_KEY, ROW_SCHEMA, Reading, digests, rows_of_events, rows_of_file
+from ml.event_rows import Reading, rows_of_events, rows_of_file
 from ml.event_store import Inbox
 from ml.events import CURRENCY_PATTERN
 from ml.file_checks import ALLOWABLE, FileChecks, Known, known
 from ml.lake import Lake
-from ml.mapping import map_columns, require
+from ml.mapping import map_columns
 from ml.months import months_apart, shop_month
+from ml.progress import Progress
 from ml.quality import judge_rows
 from ml.settings import MlSettings
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done and how much there is."""
-
 INBOX_BATCH: Final = 50_000
+_NOTHING_KNOWN: Final = Known({}, {}, frozenset(), None)
 
 
 @dataclass(frozen=True)
-class IngestReport:
-    """What became of every row: `accepted + duplicate + sum(refused) == rows`.
+class _Import:
+    """One call of `import_file`."""
 
-    Attributes:
-        event_id_key: How rows without an id got one; None where the source has ids.
-        events_version: Delta version of the lake's events afterwards, None while there are none.
-    """
-
-    source: str
-    rows: int
-    accepted: int
-    duplicate: int
-    refused: Mapping[str, int]
-    event_id_key: str | None
-    events_version: int | None
-
-    def __post_init__(self) -> None:
-        settled = self.accepted + self.duplicate + sum(self.refused.values())
-        if settled != self.rows:
-            raise AssertionError(f"{settled} of {self.rows} rows of {self.source!r} are accounted for")
-
-    def to_json(self) -> dict[str, object]:
-        """The report as plain values for `json.dumps`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """How to read files, see `import_file`."""
-
+    path: Path
+    settings: MlSettings
     mapping: Mapping[str, str]
-    timezone: str | None = None
-    currency: str | None = None
-    allow: frozenset[str] = frozenset()
+    timezone: str | None
+    currency: str | None
+    allow: frozenset[str]
+    now: datetime
+    progress: Progress
 
     def __post_init__(self) -> None:
         if unknown := sorted(self.allow - ALLOWABLE):
+            names = ", ".join(sorted(ALLOWABLE))
+            raise BadEvents("unknown-check", f"--allow {unknown[0]} names no check; the checks are {names}")
+        if self.currency is not None and re.match(CURRENCY_PATTERN, self.currency) is None:
             raise BadEvents(
-                "unknown-check", f"--allow {unknown[0]} names no check; there are {', '.join(sorted(ALLOWABLE))}"
+                "unknown-currency", f"--currency {self.currency!r} is no ISO 4217 code such as EUR"
+            )
+
+    def batch(self, have: Known) -> EventBatch:
+        """The judged rows of all files, after the checks against what the lake has."""
+        rows, derived = self._rows()
+        self.progress(0, rows.height, "check rows")
+        checks = FileChecks(self.path.name, have, self.settings, self.allow, self.now)
+        reasons = checks.refuse(rows, judge_rows(rows, self.settings.excluded_categories))
+        return event_batch(self.path.name, rows, reasons, self.settings.shop_zone, derived=derived)
+
+    def _rows(self) -> tuple[pl.DataFrame, bool]:
+        """All rows of all files in `ROW_SCHEMA`, and whether any got its id from its content."""
+        files, parts, derived = find_files(self.path), [], False
+        for place, file in enumerate(files):
+            self.progress(place, len(files), f"read {file.name}")
+            frame = read_file(file)
+            columns = map_columns(frame.columns, self.mapping)
+            self._check_currency(columns, frame.columns)
+            name = file.name if self.path == file else str(file.relative_to(self.path))
+            parts.append(rows_of_file(frame, name, Reading(columns, self.timezone, self.currency)))
+            derived = derived or "event_id" not in columns
+        self.progress(len(files), len(files), "read files")
+        return pl.concat(parts), derived
+
+    def _check_currency(self, columns: Mapping[str, str], found: list[str]) -> None:
+        if self.currency is None and "currency" not in columns:
+            raise BadEvents(
+                "unknown-currency",
+                f"none of the columns {found} is known as currency; say which it is, for example"
+                " --currency EUR, or name the column with --map currency=COLUMN",
             )
 
 
@@ -96,18 +103,91 @@ def import_file(
         timezone: IANA zone of times that name none.
         currency: ISO 4217 code of rows that name none.
         allow: Checks of `ml.file_checks.ALLOWABLE` to pass over.
-        now: Aware instant that later events count as future.
-        progress: Told about files read and rows written.
+        now: Aware instant; later events are future dates.
+        progress: Told about files read, rows checked and events written.
 
     Raises:
         BadEvents: The file as a whole cannot be taken; nothing was written.
         StoreUnavailable: The lake cannot be written; its rows are what they were.
     """
-    options = ImportOptions(mapping, timezone, currency, allow)
-    rows, key = read_rows(path, options, progress)
+    job = _Import(path, settings, mapping, timezone, currency, allow, now, progress)
     with lake.lock():
-        checks = FileChecks(path.name, known(lake, settings), settings, allow, now)
-        reasons = checks.refuse(rows, judge_rows(rows, settings.excluded_categories))
-        row_ids = _row_ids(rows)
-        batch = _Batch(path.name, rows, reasons, row_ids, key, None)
-        return _settle(batch, lake, settings, now, progress)
+        batch = job.batch(known(lake, settings))
+        progress(0, batch.events.height, "write events")
+        report = batch.settle(lake, now)
+        progress(batch.events.height, batch.events.height, "write events")
+        return report
+
+
+def accepted_events(
+    path: Path,
+    settings: MlSettings,
+    *,
+    mapping: Mapping[str, str],
+    timezone: str | None,
+    currency: str | None,
+    allow: frozenset[str],
+    now: datetime,
+    progress: Progress,
+) -> pl.DataFrame:
+    """What `import_file` would take into an empty lake, in `EVENT_SCHEMA`, oldest first; nothing is written.
+
+    Sent through the collector under these ids, the same events are duplicates in a later import of the file.
+
+    Raises:
+        BadEvents: As `import_file`.
+    """
+    job = _Import(path, settings, mapping, timezone, currency, allow, now, progress)
+    events = job.batch(_NOTHING_KNOWN).events
+    return (
+        events.unique("event_id", keep="first", maintain_order=True)
+        .sort("occurred_at", "event_id")
+        .drop("index")
+    )
+
+
+def drain_inbox(
+    inbox: Inbox, lake: Lake, settings: MlSettings, *, now: datetime | None = None
+) -> IngestReport:
+    """Take what the inbox accepted since the last drain: each event once, also after a crash at any moment.
+
+    How far the lake got is recorded in the same commit as the events, under the inbox's own identity. An
+    event in another currency than the lake's, or apart from and long before all others, is refused.
+
+    Raises:
+        StoreUnavailable: The lake cannot be written, or has taken more than this inbox holds.
+    """
+    now = now or datetime.now(UTC)
+    app_id = f"inbox-{inbox.identity}"
+    with lake.lock():
+        report = IngestReport("inbox", 0, 0, 0, {}, None, lake.version("events"))
+        while stored := inbox.after(_taken(inbox, lake, app_id), INBOX_BATCH):
+            rows = rows_of_events(stored, "inbox")
+            reasons = _refuse_strays(rows, judge_rows(rows, settings.excluded_categories), lake, settings)
+            ids = pl.Series([f"{app_id}-{item.seq}" for item in stored])
+            txn = app_id, stored[-1].seq
+            report += event_batch("inbox", rows, reasons, settings.shop_zone, row_ids=ids, txn=txn).settle(
+                lake, now
+            )
+        return report
+
+
+def _taken(inbox: Inbox, lake: Lake, app_id: str) -> int:
+    """The last `seq` of this inbox that the lake has."""
+    taken, last = lake.last_txn("events", app_id) or 0, inbox.last_seq()
+    if taken > last:
+        raise StoreUnavailable(
+            f"the lake has taken event {taken} of inbox {str(inbox.path)!r}, which ends at {last}: this is an"
+            " older copy; put the newest one back or start a new inbox"
+        )
+    return taken
+
+
+def _refuse_strays(rows: pl.DataFrame, reasons: pl.Series, lake: Lake, settings: MlSettings) -> pl.Series:
+    """`reasons` with those of events that do not belong to this shop's money or time."""
+    have = known(lake, settings)
+    currency = have.currency or rows["currency"].mode().sort()[0]
+    reasons = reasons.set((rows["currency"] != currency) & reasons.is_null(), "other_currency")
+    month = rows.select(shop_month(pl.col("occurred_at"), settings.shop_zone).alias("month"))["month"]
+    before, _ = months_apart(Counter(month.filter(reasons.is_null()).to_list()) + Counter(have.rows))
+    return reasons.set(month.is_in(list(before)) & reasons.is_null(), "isolated_date")

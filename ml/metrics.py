@@ -1,7 +1,7 @@
 """How far forecasts were from what was sold.
 
-Arrays have one row per forecast, a product in one month. `scale` is what `ml.features.scale` says of the product
-before that month, so errors of large and small products can be averaged.
+Arrays have one row per forecast, a product in one month. `scale` is what `ml.features.scale` says of the
+product before that month, so errors of large and small products can be averaged.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def rmse(actual: Floats, forecast: Floats) -> float:
 def wape(actual: Floats, forecast: Floats) -> float:
     """Weighted absolute percentage error as a share: 0.12 means 12 %.
 
-    Absolute errors summed, divided by the units sold, so a product that sells two a month cannot dominate as it
-    does in MAPE (Kolassa and Schuetz 2007).
+    Absolute errors summed, divided by the units sold, so a product that sells two a month cannot dominate as
+    it does in MAPE (Kolassa and Schuetz 2007).
 
     Raises:
         NoDemand: Every actual value is zero, so the ratio has no meaning.
@@ -90,12 +90,12 @@ def scaled_pinball(actual: Floats, quantiles: Floats, shares: Sequence[float], s
 
 
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:
-    """Share of months inside the closed interval; of counts a right interval holds more than its nominal share."""
+    """Share of months inside the closed interval; a right interval of counts holds more than it promises."""
     return float(np.mean((actual >= low) & (actual <= high)))
 
 
 def calibration_gap(actual: Floats, quantiles: Floats, shares: Sequence[float]) -> float:
-    """How far the worst level is from P(Y < q) <= level <= P(Y <= q), as a share; 0 is right, also for counts."""
+    """How far the worst level is from P(Y < q) <= level <= P(Y <= q), as a share; 0 is right."""
     below = np.mean(actual[:, np.newaxis] < quantiles, axis=0)
     up_to = np.mean(actual[:, np.newaxis] <= quantiles, axis=0)
     level = np.asarray(shares)

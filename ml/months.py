@@ -1,8 +1,9 @@
 """Months of the shop: which one an instant belongs to, which are empty, which lie apart from the rest."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -28,7 +29,7 @@ def empty_months(rows: Mapping[date, int]) -> Sequence[date]:
 def months_apart(rows: Mapping[date, int]) -> tuple[frozenset[date], frozenset[date]]:
     """Months before, and months after, the bulk: cut off from it by a whole month without any row.
 
-    Each side holds less than `ISOLATED_SHARE` of all rows; of several cuts the one nearest to the bulk counts.
+    Each side holds less than `ISOLATED_SHARE` of all rows; of several cuts the nearest to the bulk counts.
 
     Args:
         rows: Rows by first day of the month, months without a row absent.
@@ -42,3 +43,9 @@ def months_apart(rows: Mapping[date, int]) -> tuple[frozenset[date], frozenset[d
         before = older if sum(rows[month] for month in older) < few else before
         after = newer if not after and sum(rows[month] for month in newer) < few else after
     return before, after
+
+
+def month_end(month: date, zone: ZoneInfo) -> datetime:
+    """The first instant after `month` (its first day) in `zone`, in UTC."""
+    following = (month + timedelta(days=31)).replace(day=1)
+    return datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import mlflow.exceptions
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.entities.model_registry import ModelVersion as StoredVersion
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SADeprecationWarning, SQLAlchemyError
 
 from ml.bundle import Manifest
 from ml.errors import ModelNotFound, StoreUnavailable
@@ -97,15 +98,16 @@ class Registry:
         Raises:
             ModelNotFound: There is none.
         """
+        number = version_or_alias.isascii() and version_or_alias.isdecimal()
+        if not number and version_or_alias not in ALIASES:  # MLflow itself would take "latest"
+            raise self._not_found(version_or_alias)
         try:
             with self._available():
                 return self._model_version(self._stored(version_or_alias))
         except mlflow.exceptions.MlflowException as error:
             if error.error_code not in _ABSENT:
                 raise
-            raise ModelNotFound(
-                f"model {self.name!r} has no version {version_or_alias!r}; `python -m ml models` lists them"
-            ) from error
+            raise self._not_found(version_or_alias) from error
 
     def champion(self) -> ModelVersion | None:
         """The version that production runs, None before the first release."""
@@ -142,6 +144,11 @@ class Registry:
                 return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
             except (mlflow.exceptions.MlflowException, FileNotFoundError) as error:
                 raise ModelNotFound(f"version {version} of {self.name!r} has no artifact {name!r}") from error
+
+    def _not_found(self, version_or_alias: str) -> ModelNotFound:
+        return ModelNotFound(
+            f"model {self.name!r} has no version {version_or_alias!r}; `python -m ml models` lists them"
+        )
 
     def _stored(self, version_or_alias: str) -> StoredVersion:
         if version_or_alias.isdecimal():
@@ -205,7 +212,9 @@ class Registry:
     def _available(self) -> Iterator[None]:
         """Turn a database that cannot be used into one sentence; MLflow's other errors pass."""
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SADeprecationWarning)  # MLflow 3.17 on SQLAlchemy 2.1
+                yield
         except (OSError, SQLAlchemyError) as error:
             raise StoreUnavailable(f"cannot use {self.tracking_uri}: {str(error).splitlines()[0]}") from error
         except mlflow.exceptions.MlflowException as error:

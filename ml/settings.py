@@ -16,15 +16,21 @@ class MlSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ML_", frozen=True)
 
     state: Path = Field(default=Path(".state"), description="Folder of the embedded defaults.")
-    shop_zone: str = Field(default="Europe/Istanbul", description="Shop days and months are counted in this zone.")
+    shop_zone: str = Field(
+        default="Europe/Istanbul", description="Shop days and months are counted in this zone."
+    )
     lateness_days: int = Field(default=3, ge=0, description="A month is closed this many days after its end.")
     last_day_tolerance_days: int = Field(
         default=2,
         ge=0,
         description="A month counts as complete if its newest event is at most this many days before its end.",
     )
-    max_quantity: int = Field(default=1_000_000, ge=1, description="Units in one event; more is an input error.")
-    future_tolerance_seconds: int = Field(default=3600, ge=0, description="How far a shop's clock may run ahead.")
+    max_quantity: int = Field(
+        default=1_000_000, ge=1, description="Units in one event; more is an input error."
+    )
+    future_tolerance_seconds: int = Field(
+        default=3600, ge=0, description="How far a shop's clock may run ahead."
+    )
     excluded_categories: tuple[str, ...] = Field(
         default=("_non_product",),
         description="Categories of rows that are not products (postage, fees).",

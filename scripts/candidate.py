@@ -21,46 +21,72 @@ class RegisteredModel(Protocol):
     """A model version as the registry describes it."""
 
     @property
-    def version(self) -> int: ...
+    def version(self) -> int:
+        """Number in the registry, from 1."""
+
     @property
-    def sha256(self) -> str: ...
+    def sha256(self) -> str:
+        """Digest of the bundle."""
+
     @property
-    def data_version(self) -> str: ...
+    def data_version(self) -> str:
+        """What it was trained on."""
+
     @property
-    def candidate(self) -> str: ...
+    def candidate(self) -> str:
+        """Name of the algorithm."""
+
     @property
-    def run_id(self) -> str: ...
+    def run_id(self) -> str:
+        """The training run."""
+
     @property
-    def created_at(self) -> datetime: ...
+    def created_at(self) -> datetime:
+        """When it was registered, aware."""
 
 
 class Registry(Protocol):
     """Where versions, aliases and the papers of a training are."""
 
-    def resolve(self, version_or_alias: str, /) -> RegisteredModel: ...
-    def artifact(self, version: int, name: str, /) -> bytes: ...
+    def resolve(self, version_or_alias: str, /) -> RegisteredModel:
+        """The model behind a number or an alias; `ModelNotFound` when there is none."""
+
+    def artifact(self, version: int, name: str, /) -> bytes:
+        """A file kept with the training; `ModelNotFound` when there is none."""
 
 
 class Store(Protocol):
     """Where bundles and snapshots are, by digest."""
 
-    def get_bundle(self, sha256: str, /) -> bytes: ...
-    def newest_snapshot(self, model_sha256: str, /) -> tuple[str, bytes]: ...
+    def get_bundle(self, sha256: str, /) -> bytes:
+        """Verified bytes of a bundle."""
+
+    def newest_snapshot(self, model_sha256: str, /) -> tuple[str, bytes]:
+        """Name and bytes of the newest forecast of a model."""
 
 
 class Manifest(Protocol):
     """What a bundle says of itself."""
 
     @property
-    def candidate(self) -> str: ...
+    def candidate(self) -> str:
+        """Name of the algorithm."""
+
     @property
-    def family(self) -> str: ...
+    def family(self) -> str:
+        """Kind of algorithm."""
+
     @property
-    def data_version(self) -> str: ...
+    def data_version(self) -> str:
+        """What it was trained on."""
+
     @property
-    def last_month(self) -> str: ...
+    def last_month(self) -> str:
+        """Last month of the training window."""
+
     @property
-    def code_commit(self) -> str: ...
+    def code_commit(self) -> str:
+        """Commit of the code that trained it."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +122,10 @@ def verified(models: Models, registered: RegisteredModel) -> Candidate:
     """
     manifest = servable(models, registered.version, registered.sha256)
     if (manifest.candidate, manifest.data_version) != (registered.candidate, registered.data_version):
-        raise Refused(
-            "registry_disagrees",
-            f"version {registered.version} is {registered.candidate} on {registered.data_version} in the registry, "
-            f"its bundle says {manifest.candidate} on {manifest.data_version}; register the bundle again",
-        )
+        said = f"{registered.candidate} on {registered.data_version}"
+        held = f"{manifest.candidate} on {manifest.data_version}"
+        message = f"the registry says version {registered.version} is {said}, its bundle {held}; register it again"
+        raise Refused("registry_disagrees", message)
     return Candidate(
         version=registered.version,
         sha256=registered.sha256,
@@ -132,8 +157,7 @@ def servable(models: Models, version: int, sha256: str) -> Manifest:
         _, snapshot = models.store.newest_snapshot(sha256)
         models.load_snapshot(snapshot, sha256)
     except (SnapshotNotFound, BundleRefused) as error:
-        message = f"model {version} has no forecast to serve: {error}; `python -m ml forecast --model {version}` writes one"
-        raise Refused("no_snapshot", message) from error
+        raise Refused("no_snapshot", f"model {version} has no forecast to serve: {error}") from error
     return manifest
 
 
@@ -162,8 +186,8 @@ def _verdict(paper: Any) -> Verdict | None:
 
 
 def _benchmark(paper: Any) -> tuple[Row, ...]:
-    rows = paper if isinstance(paper, list) else []
-    return tuple({str(key): _cell(value) for key, value in row.items()} for row in rows if isinstance(row, Mapping))
+    rows = [row for row in paper if isinstance(row, Mapping)] if isinstance(paper, list) else []
+    return tuple({str(key): _cell(value) for key, value in row.items()} for row in rows)
 
 
 def _cell(value: Any) -> str | bool | int | float | None:

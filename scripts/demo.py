@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -21,19 +20,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 from tqdm import tqdm
 
 from scripts import ports
 from scripts.demo_story import Failed, Story, benchmark_table
-from scripts.demo_tools import Tools
+from scripts.demo_tools import Tools, months_between
 from scripts.local_services import LocalServices, NotReady, Release, Service
 
 ROOT = Path(__file__).parents[1]
 PORTS = {"collector": 8000, "forecast": 8001, "decision": 8002, "console": 8003, "mlflow": 5000}
 HTTP_EVENTS = 2_000
-HTTP_BATCH = 500
+MONTHS_NEEDED = 5
 ASK_THREADS = 4
 WIND_DOWN_SECONDS = 15.0
 
@@ -45,8 +46,7 @@ class Demo:
         self.options, self.story = options, story
         self.ports = {name: port + options.port_offset for name, port in PORTS.items()}
         self.state = state_folder(options)
-        self.tools = Tools(self.state, self.ports, options.timezone)
-        self.key = secrets.token_urlsafe(24)
+        self.tools = Tools(self.state, self.ports)
         self.services: LocalServices | None = None
 
     def run(self) -> None:
@@ -55,6 +55,8 @@ class Demo:
         self._start_services()
         self._collect_and_ingest(source)
         months = self._panel()
+        if len(months) < MONTHS_NEEDED:
+            raise Failed(f"the panel has {len(months)} complete months, two models need {MONTHS_NEEDED}")
         first = self._release("first", until=months[-2])
         products = self._ask(first)
         second = self._release("second", until=months[-1])
@@ -83,7 +85,7 @@ class Demo:
     def _start_services(self) -> None:
         self.story.step("start services", "collector, decision, console; forecast waits for a release")
         self.tools.new_forge()
-        services = service_list(self.tools, self.state, self.ports, self.key)
+        services = service_list(self.tools, self.state, self.ports)
         self.services = LocalServices(services, self.tools.read_release, self.state / "logs")
         self.services.start()
         for name in ("collector", "decision", "console"):
@@ -91,30 +93,14 @@ class Demo:
 
     def _collect_and_ingest(self, source: Path) -> None:
         self.story.step("collect", f"the newest {HTTP_EVENTS:,} events go through the collector over HTTP")
-        events = self.tools.newest_events(source, HTTP_EVENTS, self.options)
-        statuses = self._post(events)
-        self.story.say(", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items())))
-        if statuses.get("accepted", 0) + statuses.get("duplicate", 0) != len(events):
-            raise Failed(f"the collector took {statuses} of {len(events)} events")
-        self.story.step("ingest", "inbox and file into the lake, each event once")
+        named = self.tools.import_options(self.options)
+        sent = self.tools.replay(source, HTTP_EVENTS, self._url("collector"), named)
+        self.story.say(", ".join(f"{count:,} {status}" for status, count in sent.items()))
+        self.story.step("ingest", "the inbox, then the whole file, into the lake: each event once")
         self._ingested("inbox", self.tools.ml("ingest"))
-        self._ingested(
-            "file", self.tools.ml("ingest", "--events", str(source), *self.tools.import_options(self.options))
-        )
+        self._ingested("file", self.tools.ml("ingest", "--events", str(source), *named))
 
-    def _post(self, events: list[dict[str, object]]) -> dict[str, int]:
-        statuses: dict[str, int] = {}
-        url = f"http://127.0.0.1:{self.ports['collector']}/events"
-        with httpx.Client(headers={"X-API-Key": self.key}, timeout=30) as client:
-            for start in range(0, len(events), HTTP_BATCH):
-                answer = client.post(url, json=events[start : start + HTTP_BATCH])
-                if answer.status_code != httpx.codes.ACCEPTED:
-                    raise Failed(f"the collector answered {answer.status_code}: {answer.text[:300]}")
-                for receipt in answer.json()["events"]:
-                    statuses[receipt["status"]] = statuses.get(receipt["status"], 0) + 1
-        return statuses
-
-    def _ingested(self, what: str, report: dict) -> None:  # type: ignore[type-arg]
+    def _ingested(self, what: str, report: dict[str, Any]) -> None:
         refused = sum(report["refused"].values())
         reasons = (
             ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["refused"].items())) or "none"
@@ -129,7 +115,7 @@ class Demo:
     def _panel(self) -> list[str]:
         self.story.step("panel", "one row per product and month, from first sale to the last complete month")
         report = self.tools.ml("panel")
-        months = self.tools.months(report["first_month"], report["last_month"])
+        months = months_between(report["first_month"], report["last_month"])
         self.story.say(
             f"{report['products']:,} products, {report['first_month']} to {report['last_month']},"
             f" {report['rows']:,} rows, data version {report['data_version']}"
@@ -157,60 +143,49 @@ class Demo:
             f"promote the {which} model", "a branch, a commit of release.yaml and evidence, a merge"
         )
         opened = self.tools.promote("open", "--model", "challenger", "--image-tag", self.tools.image_tag())
-        self.story.say(f"pull request {opened['pull_request']}: {opened['title']}")
-        self.tools.promote("merge", str(opened["pull_request"]))
+        self.story.say(f"pull request {opened['pull_request']} by promoter: {opened['title']}")
+        self.tools.promote("merge", str(opened["pull_request"]), "--approve-as", "approver")
         release = self.tools.read_release()
-        self._served(release, "merge")
-        self.tools.mirror_alias(release)
+        self._served(release, "approved by approver, merged")
         return release
 
-    def _served(self, release: Release, since: str) -> None:
-        assert self.services is not None  # noqa: S101 - started two steps ago
+    def _served(self, release: Release, how: str) -> None:
+        assert self.services is not None  # noqa: S101 - started before
         try:
             seconds = self.services.wait_for(release)
         except NotReady as error:
             raise Failed(str(error)) from None
         self.story.say(
-            f"model {release.model_version} served {seconds:.1f} s after the {since}, seen in /model-info"
+            f"{how}; model {release.model_version} served {seconds:.1f} s later, seen in /model-info"
         )
+        self.tools.ml("models", "--champion", release.model_version)
 
     def _ask(self, release: Release) -> list[str]:
         self.story.step("ask", "a forecast with its interval and a decision for every active product")
-        forecast, decision = (f"http://127.0.0.1:{self.ports[name]}" for name in ("forecast", "decision"))
+        forecast, decision = self._url("forecast"), self._url("decision")
         limits = httpx.Limits(max_connections=ASK_THREADS, max_keepalive_connections=ASK_THREADS)
         with httpx.Client(timeout=30, limits=limits) as client:
             products = self.tools.active_products(client, forecast)
 
-            def ask(product: str) -> tuple[dict, dict]:  # type: ignore[type-arg]
-                answers = (
-                    client.get(f"{forecast}/forecast/{product}"),
-                    client.get(f"{decision}/decision/{product}"),
+            def ask(product: str) -> tuple[dict[str, Any], dict[str, Any]]:
+                name = quote(product, safe="")
+                return _asked(client, f"{forecast}/forecast/{name}"), _asked(
+                    client, f"{decision}/decision/{name}"
                 )
-                for answer in answers:
-                    if answer.status_code != httpx.codes.OK:
-                        raise Failed(
-                            f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"
-                        )
-                return answers[0].json(), answers[1].json()
 
             with ThreadPoolExecutor(ASK_THREADS) as pool:
                 answers = list(
                     tqdm(pool.map(ask, products), total=len(products), unit=" products", leave=False)
                 )
         for told, decided in answers:
-            if (
-                not told["p10"] <= told["p50"] <= told["p90"]
-                or str(told["model_version"]) != release.model_version
-            ):
-                raise Failed(f"the forecast of {told['product_id']} is not in order: {told}")
-            if str(decided["model_version"]) != release.model_version:
-                raise Failed(
-                    f"the decision for {decided['product_id']} is not from model {release.model_version}"
-                )
-        self.story.say(
-            f"{len(answers):,} of {len(products):,} active products answered, forecast and decision"
-        )
-        self.story.show_example(max(answers, key=lambda pair: pair[0]["mean"]))
+            if not told["p10"] <= told["p50"] <= told["p90"]:
+                raise Failed(f"the quantiles of {told['product_id']} are not in order: {told}")
+            if {str(told["model_version"]), str(decided["model_version"])} != {release.model_version}:
+                raise Failed(f"{told['product_id']} was not answered by model {release.model_version}")
+        if not answers:
+            raise Failed("the forecast service has no product")
+        self.story.say(f"{len(answers):,} products answered, each with a forecast and a decision over HTTP")
+        self.story.show_example(max(answers, key=lambda pair: float(pair[0]["mean"])))
         return products
 
     def _revert(self, second: Release, back_to: Release) -> None:
@@ -219,46 +194,53 @@ class Demo:
         release = self.tools.read_release()
         if release != back_to:
             raise Failed(f"after the revert the release is {release}, expected {back_to}")
-        self.story.say(f"reverted {commit[:12]} on main")
-        self._served(release, "revert")
-        self.tools.mirror_alias(release)
+        self._served(release, f"reverted by {commit[:12]}")
         refused = self.tools.promote(
             "open", "--model", second.model_version, "--image-tag", second.image_tag, ok=(1,)
         )
-        self.story.say(f"proposed again, it is held: {refused['error']}")
+        self.story.say(f"proposed again, it stays out: {refused['error']}")
 
     def _drift(self) -> None:
         self.story.step("drift", "the newest month as it was, and with demand nearly doubled")
-        for name, options in (("as it was", ()), ("shifted", ("--multiply-units", "1.8"))):
-            verdict = self.tools.ml("drift", *options, ok=(0, 1))
-            self.story.say(
-                f"{name}: {verdict['answer']}" + (f" ({verdict['reason']})" if verdict.get("reason") else "")
-            )
-        if verdict["answer"] != "drift":
-            raise Failed(f"the shifted month was not found: {verdict}")
+        as_it_was = self.tools.ml("drift", ok=(0, 1))
+        self.story.say(f"as it was: {drift_sentence(as_it_was)}")
+        shifted = self.tools.ml("drift", "--multiply-units", "1.8", ok=(0, 1))
+        self.story.say(f"times 1.8: {drift_sentence(shifted)}")
+        if shifted["answer"] != "drift":
+            raise Failed(f"the shifted month was not found: {shifted}")
 
     def _finish(self, products: list[str]) -> None:
         self.story.step("look", "everything is up")
         if not self.options.once:
             self.tools.start_mlflow()
         product = products[0] if products else ""
-        for name, path in (
-            ("console", ""),
-            ("console", f"/products/{product}"),
-            ("console", "/releases"),
-            ("forecast", "/docs"),
-            ("decision", "/docs"),
-            ("collector", "/docs"),
-            ("mlflow", ""),
-        ):
-            if name != "mlflow" or not self.options.once:
-                self.story.say(f"http://127.0.0.1:{self.ports[name]}{path}")
+        pages = [("console", "/"), ("console", f"/products/{quote(product)}"), ("console", "/releases")]
+        pages += [(name, "/docs") for name in ("forecast", "decision", "collector")]
+        for name, path in pages if self.options.once else [*pages, ("mlflow", "/")]:
+            self.story.say(f"{self._url(name)}{path}")
         self.story.done()
 
+    def _url(self, service: str) -> str:
+        return f"http://127.0.0.1:{self.ports[service]}"
 
-def service_list(tools: Tools, state: Path, at: dict[str, int], key: str) -> list[Service]:
+
+def _asked(client: httpx.Client, url: str) -> dict[str, Any]:
+    answer = client.get(url)
+    if answer.status_code != httpx.codes.OK:
+        raise Failed(f"{url} answered {answer.status_code}: {answer.text[:200]}")
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def drift_sentence(verdict: dict[str, Any]) -> str:
+    """The answer and what it rests on."""
+    return f"{verdict['answer']}: {verdict['reason']}"
+
+
+def service_list(tools: Tools, state: Path, at: dict[str, int]) -> list[Service]:
     """The four services, wired to one state folder."""
-    forecast_url = f"http://127.0.0.1:{at['forecast']}"
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in at.items()}
+    store, key = str(tools.settings.model_store), tools.key()
 
     def from_release(release: Release) -> dict[str, str]:
         return {
@@ -267,11 +249,15 @@ def service_list(tools: Tools, state: Path, at: dict[str, int], key: str) -> lis
             "FORECAST_IMAGE_TAG": release.image_tag,
         }
 
+    collector = {"COLLECTOR_INBOX": str(tools.settings.inbox), "COLLECTOR_API_KEY": key}
+    forecast = {"FORECAST_MODEL_STORE": store, "FORECAST_API_KEY": key}
+    console = {f"CONSOLE_{name.upper()}_URL": urls[name] for name in ("collector", "forecast", "decision")}
+    console["CONSOLE_REPOSITORY"] = str(state / "forge.git")
     return [
-        Service("collector", "apps.collector", at["collector"], tools.collector_environment(state, key)),
-        Service("forecast", "apps.forecast", at["forecast"], tools.forecast_environment(state), from_release),
-        Service("decision", "apps.decision", at["decision"], {"DECISION_FORECAST_URL": forecast_url}),
-        Service("console", "apps.console", at["console"], tools.console_environment(state, at)),
+        Service("collector", "apps.collector", at["collector"], collector),
+        Service("forecast", "apps.forecast", at["forecast"], forecast, from_release),
+        Service("decision", "apps.decision", at["decision"], {"DECISION_FORECAST_URL": urls["forecast"]}),
+        Service("console", "apps.console", at["console"], console),
     ]
 
 
@@ -331,7 +317,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--currency", help="currency when the file has no such column, for example EUR")
     made.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN", help="name a column")
     made.add_argument("--allow", action="append", default=[], metavar="CHECK", help="pass over a file check")
-    made.add_argument("--state", default=str(ROOT / ".demo"), help="folder of what the demo keeps (%(default)s)")
+    made.add_argument(
+        "--state", default=str(ROOT / ".demo"), help="folder of what the demo keeps (%(default)s)"
+    )
     made.add_argument("--port-offset", type=int, default=0, help="added to every port")
     return made
 

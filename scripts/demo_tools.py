@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +19,144 @@ import httpx
 
 from ml.settings import MlSettings
 from scripts.demo_story import Failed
+from scripts.local_forge import LocalForge
 from scripts.local_services import Release
+from scripts.release_file import parse, path_of
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = "local"
+PAGE = 500
+FAILED_LINES = 15
 
 
 class Tools:
     """Runs `python -m ml`, `python -m scripts.promote` and git against one state folder."""
 
-    def __init__(self, state: Path, at: dict[str, int], timezone: str | None) -> None:
-        self.state, self.ports, self.timezone = state, at, timezone
+    def __init__(self, state: Path, at: Mapping[str, int]) -> None:
+        self.state, self.ports = state, at
         self.settings = MlSettings(state=state)
-        self.repository = state / "forge.git"
+        self.forge = state / "forge.git"
         self._mlflow: subprocess.Popen[bytes] | None = None
 
-    def ml(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    def ml(self, verb: str, *arguments: str, ok: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """The JSON that a verb of `python -m ml` prints."""
-        return self._json([sys.executable, "-m", "ml", *arguments], ok)
+        return self._json([sys.executable, "-m", "ml", verb, *arguments], ok)
+
+    def replay(self, events: Path, newest: int, collector: str, named: list[str]) -> dict[str, Any]:
+        """What `python -m scripts.replay_events` says of the newest events of a file."""
+        options = ["--events", str(events), "--newest", str(newest), "--collector", collector, *named]
+        return self._json([sys.executable, "-m", "scripts.replay_events", *options], (0,))
 
     def promote(self, verb: str, *arguments: str, ok: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """The JSON that a verb of `python -m scripts.promote` prints."""
-        fixed = ["--environment", ENVIRONMENT, "--repository", str(self.repository), "--requested-by", "demo"]
+        fixed = ["--repository", str(self.forge), "--environment", ENVIRONMENT, "--requested-by", "demo"]
         return self._json([sys.executable, "-m", "scripts.promote", verb, *fixed, *arguments], ok)
+
+    def new_forge(self) -> None:
+        """A forge that has released nothing yet; the champion alias follows it."""
+        shutil.rmtree(self.forge, ignore_errors=True)
+        LocalForge.create(self.forge, ROOT, "demo")
+
+    def read_release(self) -> Release:
+        """The merged release."""
+        data = self._git(self.forge, "show", f"main:{path_of(ENVIRONMENT)}").encode()
+        release = parse(data)
+        return Release(release.image_tag, str(release.model_version), release.model_sha256)
+
+    def git_revert(self) -> str:
+        """Revert the newest commit of main as a person would: clone, `git revert`, push. The new commit's id."""
+        with tempfile.TemporaryDirectory() as folder:
+            clone = Path(folder) / "clone"
+            self._git(Path(folder), "clone", "--quiet", str(self.forge), str(clone))
+            identity = ("-c", "user.name=on-call", "-c", "user.email=on-call@example.invalid")
+            self._git(clone, *identity, "revert", "--no-edit", "HEAD")
+            self._git(clone, "push", "--quiet", "origin", "HEAD:main")
+            return self._git(clone, "rev-parse", "HEAD")
+
+    def image_tag(self) -> str:
+        """What an image of this checkout would be called: its commit, or `local` outside a repository."""
+        try:
+            return self._git(ROOT, "rev-parse", "--short=12", "HEAD")
+        except Failed:
+            return "local"
+
+    def active_products(self, client: httpx.Client, forecast: str) -> list[str]:
+        """Every product that the forecast service answers for, page by page."""
+        return [answer["product_id"] for answer in self._pages(client, f"{forecast}/forecast")]
+
+    def key(self) -> str:
+        """The services' API key; made once, readable by its owner only."""
+        path = self.state / "api.key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(24))
+        return path.read_text()
+
+    def start_mlflow(self) -> None:
+        """MLflow's own pages on the registry."""
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"),
+            *("--port", str(self.ports["mlflow"]), "--backend-store-uri", self.settings.tracking_uri),
+            *("--default-artifact-root", str(self.settings.artifacts)),
+        ]
+        with (self.state / "logs" / "mlflow.log").open("ab") as log:
+            self._mlflow = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment())
+
+    def stop(self) -> None:
+        """Stop MLflow when it runs."""
+        if self._mlflow is not None:
+            self._mlflow.terminate()
+            self._mlflow.wait()
+
+    def import_options(self, options: argparse.Namespace) -> list[str]:
+        """The options of `python -m ml ingest --events`."""
+        zone = options.timezone or self.settings.shop_zone
+        named = [("--timezone", zone), ("--currency", options.currency)]
+        given = [part for name, value in named if value for part in (name, value)]
+        given += [part for value in options.map for part in ("--map", value)]
+        return given + [part for value in options.allow for part in ("--allow", value)]
+
+    def _pages(self, client: httpx.Client, url: str) -> Iterator[dict[str, Any]]:
+        parameters: dict[str, str] = {"limit": str(PAGE)}
+        while True:
+            answer = client.get(url, params=parameters)
+            answer.raise_for_status()
+            page = answer.json()
+            yield from page["forecasts"]
+            if page["next_cursor"] is None:
+                return
+            parameters["cursor"] = page["next_cursor"]
+
+    def _json(self, command: list[str], ok: tuple[int, ...]) -> dict[str, Any]:
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment(), stdout=subprocess.PIPE, text=True, check=False
+        )
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            answer = {}
+        if done.returncode not in ok or not isinstance(answer, dict) or not answer:
+            what = " ".join(command[1:4])
+            raise Failed(
+                answer.get("error") or f"`{what}` ended with {done.returncode}: {done.stdout[-300:]}"
+            )
+        return answer
+
+    def _git(self, where: Path, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=where, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"git {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout.rstrip("\n")
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "ML_STATE": str(self.state), "COLLECTOR_API_KEY": self.key()}
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """Every month from first to last, as YYYY-MM."""
+    start, end = (date.fromisoformat(f"{month}-01") for month in (first, last))
+    count = (end.year - start.year) * 12 + end.month - start.month + 1
+    return [
+        f"{start.year + (start.month - 1 + i) // 12:04d}-{(start.month - 1 + i) % 12 + 1:02d}"
+        for i in range(count)
+    ]

@@ -71,8 +71,8 @@ class Gate(_Facts):
 class Evidence(_Facts):
     """Everything a reviewer needs to know about one promotion.
 
-    `calibration`, `drift`, `data_quality` and `traffic` are slots: None means not measured, and the pull request
-    says so.
+    `calibration`, `drift`, `data_quality` and `traffic` are slots: None means not measured, and the pull
+    request says so.
     """
 
     format: Literal[1] = 1
@@ -93,7 +93,8 @@ class Evidence(_Facts):
     def to_bytes(self) -> bytes:
         """The file's content: sorted keys, two spaces, one newline at the end."""
         fields = self.model_dump(mode="json")
-        return (json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return f"{text}\n".encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Evidence":
@@ -106,10 +107,10 @@ class Evidence(_Facts):
             evidence = cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise Refused("bad_evidence", f"evidence cannot be read at {where or 'its start'}: {first['msg']}") from None
+            where = ".".join(map(str, first["loc"])) or "its start"
+            raise Refused("bad_evidence", f"evidence cannot be read at {where}: {first['msg']}") from None
         if evidence.to_bytes() != data:
-            raise Refused("bad_evidence", "evidence was edited: its bytes are not the ones that promote writes")
+            raise Refused("bad_evidence", "evidence was edited: promote writes it in other bytes")
         return evidence
 
     @property
@@ -117,17 +118,18 @@ class Evidence(_Facts):
         """Digest of the file."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
-    @property
-    def candidate_id(self) -> str:
-        """Twelve hex digits that are the same whoever asks for this promotion."""
-        anonymous = self.model_copy(update={"requested_by": "anyone"})
-        return anonymous.sha256[:12]
+    def anonymous_bytes(self) -> bytes:
+        """The same content whoever asks for this promotion."""
+        return self.model_copy(update={"requested_by": "anyone"}).to_bytes()
 
     @property
     def moves(self) -> tuple[str, ...]:
         """What the release changes: `image`, `model`, or both."""
         image = self.release.image_tag != self.replaces.image_tag
-        model = self.release.model_sha256 != self.replaces.model_sha256
+        model = (self.release.model_version, self.release.model_sha256) != (
+            self.replaces.model_version,
+            self.replaces.model_sha256,
+        )
         return tuple(name for name, changed in (("image", image), ("model", model)) if changed)
 
     @property

@@ -1,4 +1,4 @@
-"""The conditions of a promotion. Each fails closed: what is missing, not finite or unknown is a no with a reason."""
+"""The conditions of a promotion; each fails closed: missing, not finite or unknown is a no with a reason."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def verdict_gate(verdict: Verdict | None, *, model_moves: bool) -> Gate:
     if not model_moves:
         return Gate(name="gate", passed=True, saw="the model stays", needs=_NEEDS_VERDICT)
     if verdict is None:
-        return Gate(name="gate", passed=False, saw="no verdict was recorded with the model", needs=_NEEDS_VERDICT)
+        return Gate(name="gate", passed=False, saw="no verdict came with the model", needs=_NEEDS_VERDICT)
     numbers = {"ratio": verdict.ratio, "lower": verdict.lower, "upper": verdict.upper}
     bad = [name for name, value in numbers.items() if value is None or not math.isfinite(value) or value < 0]
     said = f"{verdict.answer} against {verdict.against}"

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from apps.chassis.problems import Problem, invalid_fields
+from apps.chassis.problems import Problem, invalid_fields, unavailable
 from ml.errors import (
     BadEvents,
     BundleRefused,
@@ -28,8 +28,6 @@ from ml.errors import (
 )
 
 log = logging.getLogger(__name__)
-
-RETRY_AFTER_SECONDS = 5
 
 STATUS: Mapping[type[MlError], HTTPStatus] = MappingProxyType(
     {
@@ -64,8 +62,10 @@ def problem_name(error: type[Exception]) -> str:
 def problem_of(error: MlError) -> Problem:
     """The answer to an expected refusal; its own text is the detail, a 503 says when to come back."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Problem(status, problem_name(type(error)), str(error), headers=headers)
+    name = problem_name(type(error))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return unavailable(name, str(error))
+    return Problem(status, name, str(error))
 
 
 def unexpected() -> Problem:

@@ -12,6 +12,7 @@ from apps.chassis.request_id import current_request_id
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:purchase-prediction:"
 SHOWN_VALUE_CHARACTERS = 80
+RETRY_AFTER_SECONDS = 5
 
 
 class Problem(HTTPException):
@@ -53,6 +54,12 @@ class Problem(HTTPException):
             body["errors"] = self.errors
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         return Response(content, self.status_code, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def unavailable(name: str, detail: str) -> Problem:
+    """The 503 answer for something that is expected to come back, with a time to try again."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, name, detail, headers=headers)
 
 
 def shown(value: object) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.calibration import Calibration
-from ml.distribution import Prediction
+from ml.distribution import Prediction, mean_of
 from ml.features import CategoryTotals, level
 from ml.hindcasts import Hindcast, Hindcasts
 from ml.history import History
@@ -75,12 +75,13 @@ class Mix:
         return cls(members, weights[kept], calibrations)
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
-        """Calibrated quantiles; the mean is the weighted mean."""
+        """Calibrated quantiles; the mean is their integral."""
         predictions = [member.predict(history, categories) for member in self.members]
         mean = _weighted([p.mean for p in predictions], self.weights)
         trees = self.calibrations[0].apply(history, predictions[0])
         counts = self.calibrations[1].apply(history, Prediction(mean, None))
-        return Prediction(counts.mean, 0.5 * (trees.levels + counts.levels))
+        quantiles = 0.5 * (trees.levels + counts.levels)
+        return Prediction(mean_of(quantiles), quantiles)
 
     def state(self) -> State:
         """Members, weights and calibrations, each under its own name."""

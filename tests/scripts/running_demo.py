@@ -31,7 +31,15 @@ class RunningDemo:
         self.state = state
         state.mkdir(parents=True, exist_ok=True)
         self._log = state / "demo.log"
-        command = [sys.executable, "-m", "scripts.demo", "--state", str(state), "--port-offset", str(self.offset)]
+        command = [
+            sys.executable,
+            "-m",
+            "scripts.demo",
+            "--state",
+            str(state),
+            "--port-offset",
+            str(self.offset),
+        ]
         with self._log.open("ab") as log:
             self._start = log.tell()
             self.process = subprocess.Popen(

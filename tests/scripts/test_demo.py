@@ -29,7 +29,10 @@ def test_a_second_demo_names_the_taken_port_its_holder_and_the_way_out(tmp_path:
     first.wait_for("console ")
     second = RunningDemo(tmp_path / "second", offset=first.offset)
     assert second.wait(60) == 1
-    assert f"port {first.port('collector')} (collector) is taken by process {first.process.pid}" in second.output()
+    assert (
+        f"port {first.port('collector')} (collector) is taken by process {first.process.pid}"
+        in second.output()
+    )
     assert f"make demo PORT_OFFSET={first.offset + 100}" in second.output()
     assert first.interrupt() == 130
     assert not answering(first)
@@ -74,12 +77,12 @@ def wait_for_step(demo: RunningDemo, step: int) -> None:
 
 def send_events(demo: RunningDemo, name: str, count: int) -> set[str]:
     """Ids that the collector acknowledged; none while it does not listen yet."""
-    key = (demo_state(demo.state) / "collector.key").read_text() if started(demo) else ""
+    key = (demo_state(demo.state) / "api.key").read_text() if started(demo) else ""
     events = [
         {
             "event_id": f"{name}-{i}",
             "event_type": "purchase",
-            "occurred_at": "2026-09-15T12:00:00+03:00",
+            "occurred_at": "2026-11-15T12:00:00+03:00",
             "product_id": "P0001",
             "unit_price_cents": 1000,
             "currency": "TRY",
@@ -89,7 +92,10 @@ def send_events(demo: RunningDemo, name: str, count: int) -> set[str]:
     ]
     try:
         answer = httpx.post(
-            f"http://127.0.0.1:{demo.port('collector')}/events", json=events, headers={"X-API-Key": key}, timeout=10
+            f"http://127.0.0.1:{demo.port('collector')}/events",
+            json=events,
+            headers={"X-API-Key": key},
+            timeout=10,
         )
     except httpx.TransportError:
         return set()
@@ -99,7 +105,7 @@ def send_events(demo: RunningDemo, name: str, count: int) -> set[str]:
 
 
 def started(demo: RunningDemo) -> bool:
-    return (demo_state(demo.state) / "collector.key").exists()
+    return (demo_state(demo.state) / "api.key").exists()
 
 
 def demo_state(state: Path) -> Path:
@@ -113,13 +119,18 @@ def stored_ids(state: Path) -> set[str]:
 
 
 def lake_ids(state: Path) -> set[str]:
-    script = "import duckdb, json, sys; from deltalake import DeltaTable; " \
+    script = (
+        "import duckdb, json, sys; from deltalake import DeltaTable; "
         "print(json.dumps([r[0] for r in duckdb.from_arrow(DeltaTable(sys.argv[1]).to_pyarrow_table(columns=['event_id'])).fetchall()]))"
+    )
     import json
 
     done = subprocess.run(
         [sys.executable, "-c", script, str(demo_state(state) / "lake" / "events")],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(json.loads(done.stdout))
 

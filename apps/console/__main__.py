@@ -1,0 +1,5 @@
+"""`python -m apps.console`."""
+
+from apps.console.main import main
+
+main()

@@ -1,0 +1,74 @@
+"""The evidence files that promotions left in Git, as far as the console shows them."""
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+Cell = str | bool | int | FiniteFloat | None
+
+CANDIDATE = "candidate"
+
+
+class Facts(BaseModel):
+    """Base of everything read from a file that another version may have written."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Verdict(Facts):
+    """The paired test of challenger against champion; a `ratio` of losses below 1 is better."""
+
+    answer: str
+    against: str
+    ratio: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class Model(Facts):
+    """What the model is and what it was made from."""
+
+    candidate: str
+    family: str
+    data_version: str
+    last_month: str
+    code_commit: str = ""
+
+
+class Waiver(Facts):
+    """Who let a closed gate pass, and why."""
+
+    by: str
+    reason: str
+
+
+class Gate(Facts):
+    """One condition of the promotion and what it saw."""
+
+    name: str
+    passed: bool
+    saw: str
+    needs: str
+    waiver: Waiver | None = None
+
+
+class Evidence(Facts):
+    """Why a release was let in: the model, its test against what ran before, and the benchmark."""
+
+    model: Model
+    verdict: Verdict | None = None
+    benchmark: tuple[dict[str, Cell], ...] = ()
+    gates: tuple[Gate, ...] = ()
+    requested_by: str = ""
+
+    @property
+    def row(self) -> dict[str, Cell] | None:
+        """The benchmark row of the released model."""
+        return self._row(self.model.candidate)
+
+    @property
+    def baseline(self) -> dict[str, Cell] | None:
+        """The simplest forecast in the benchmark: last month again, or as a year ago."""
+        return self._row("naive") or self._row("seasonal_naive")
+
+    def _row(self, name: str) -> dict[str, Cell] | None:
+        return next((row for row in self.benchmark if row.get(CANDIDATE) == name), None)

@@ -1,0 +1,5 @@
+"""`python -m apps.decision`."""
+
+from apps.decision.main import main
+
+main()

@@ -1,0 +1,59 @@
+"""The routes of the decision service."""
+
+from functools import partial
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from apps.chassis.access import ANYONE
+from apps.chassis.problems import refused_field
+from apps.decision.forecast_client import ForecastClient
+from apps.decision.schemas import Decision, DecisionRequest, Numbers
+from apps.forecast.schemas import Forecast
+from ml.decisions import Defaults, decide
+from ml.decisions.demand import Demand
+from ml.events import TEXT_LENGTH
+from ml.forecasting import encoded
+
+Name = Annotated[str, Path(max_length=TEXT_LENGTH)]
+
+
+def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
+    """Decisions for products of the shop and for forecasts that are sent."""
+    router = APIRouter(dependencies=[ANYONE])
+    turn = CapacityLimiter(1)  # a demand over many months takes long enough to hold up other requests
+
+    async def answer(forecast: Forecast, numbers: Numbers) -> Response:
+        work = partial(decide, forecast.model_dump(), numbers.model_dump(exclude_none=True), defaults)
+        return Response(encoded(await run_sync(work, limiter=turn)), media_type="application/json")
+
+    # A product id may hold a slash, and a path is decoded before it is matched.
+    @router.get("/decision/{product_id:path}", response_model=Decision)
+    async def decision(product_id: Name) -> Response:
+        """Decide for a product by the shop's usual numbers, each marked as a default."""
+        return await answer(await forecasts.forecast(product_id), Numbers())
+
+    @router.post("/decision", response_model=Decision)
+    async def decision_by_numbers(sent: DecisionRequest) -> Response:
+        """Decide by a planner's own numbers, for a product of the shop or a forecast that is sent."""
+        if sent.forecast is not None:
+            check_sent(sent.forecast)
+            return await answer(sent.forecast, sent.economics)
+        return await answer(await forecasts.forecast(sent.product_id or ""), sent.economics)
+
+    return router
+
+
+def check_sent(forecast: Forecast) -> None:
+    """Nothing for a forecast whose numbers are a distribution.
+
+    Raises:
+        Problem: 422, they are not.
+    """
+    try:
+        Demand.of(forecast.model_dump())
+    except ValueError as error:
+        raise refused_field("forecast", str(error)) from error

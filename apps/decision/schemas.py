@@ -1,0 +1,116 @@
+"""What the decision service takes and answers; the console reads its answers by these."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from apps.forecast.schemas import Forecast
+from ml.events import ProductId
+
+
+class Numbers(BaseModel):
+    """A planner's own numbers, fields of `ml.decisions.Economics`; the shop's defaults fill the gaps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    price_cents: int | None = Field(default=None, description="What a customer pays for a unit.")
+    cost_cents: int | None = Field(default=None, description="What the shop pays for a unit.")
+    salvage_cents: int | None = Field(default=None, description="What a unit left over brings at the end.")
+    holding_cents: int | None = Field(default=None, description="What keeping a unit left over costs.")
+    goodwill_cents: int | None = Field(default=None, description="Cost of a customer who finds nothing.")
+    on_hand_units: int | None = Field(default=None, description="In stock now.")
+    on_order_units: int | None = Field(default=None, description="Ordered and not yet here.")
+    lead_time_months: int | None = Field(default=None, description="From an order to its arrival.")
+    review_months: int | None = Field(default=None, description="Until the next chance to order.")
+    ad_spend_cents: int | None = Field(default=None, description="Advertising of a month, now.")
+    ad_elasticity: FiniteFloat | None = Field(default=None, description="Percent demand per percent spend.")
+    ad_elasticity_error: FiniteFloat | None = Field(default=None, description="Its standard deviation.")
+
+
+class DecisionRequest(BaseModel):
+    """A product of the shop by its id, or a forecast as the forecast service gave it for a sent history."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    product_id: ProductId | None = None
+    forecast: Forecast | None = None
+    economics: Numbers = Numbers()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.product_id is None) == (self.forecast is None):
+            raise ValueError("give either product_id or forecast")
+        return self
+
+
+class Answer(BaseModel):
+    """Base of every answer; readers pass over fields they do not know."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class Stock(Answer):
+    """Recommended stock for the months an order covers; `available_units` counts what is there already."""
+
+    stock_units: int
+    order_units: int
+    available_units: int
+    expected_profit_cents: int
+    expected_mismatch_cost_cents: int
+    sellout_probability: float
+    critical_ratio: float = Field(description="Share of demand outcomes that the stock should cover.")
+    cover_months: int
+
+
+class Advertising(Answer):
+    """Recommended advertising of a month, with the range that the elasticity's error leaves."""
+
+    spend_cents: int
+    now_cents: int
+    change_share: float
+    low_cents: int
+    high_cents: int
+    expected_profit_change_cents: int
+    binding: str
+    step_share: float
+    elasticity_source: Literal["prior", "given"]
+
+
+class Risk(Answer):
+    """Cost of the worst tenth of outcomes over the expected margin, in the model's frozen classes."""
+
+    level: Literal["Low", "Medium", "High"]
+    cost_at_risk: float
+    cuts: tuple[float, float]
+
+
+class Outcome(Answer):
+    """One scenario of the month."""
+
+    profit_cents: int
+
+
+class Input(Answer):
+    """A number that was used, and whether it stood in for one that was not given."""
+
+    value: float
+    default: bool
+
+
+class Decision(Answer):
+    """What to do for one product, why, and from which numbers."""
+
+    product_id: str
+    category: str
+    month: str
+    stock: Stock
+    advertising: Advertising
+    risk: Risk
+    scenarios: dict[Literal["low", "expected", "high"], Outcome]
+    binding: list[str]
+    reason: str
+    inputs: dict[str, Input]
+    model_version: int
+    model_sha256: str
+    data_version: str
+    calibration_id: str

@@ -1,0 +1,5 @@
+"""`python -m apps.forecast`."""
+
+from apps.forecast.main import main
+
+main()

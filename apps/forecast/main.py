@@ -1,0 +1,43 @@
+"""Builds and runs the forecast service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import create_task_group
+from fastapi import FastAPI
+
+from apps.chassis.app import create_app
+from apps.chassis.metrics import Metrics
+from apps.chassis.server import run
+from apps.forecast.routes import category_router, forecast_router, model_router
+from apps.forecast.serving import Serving
+from apps.forecast.settings import ForecastSettings
+
+
+def create(settings: ForecastSettings) -> FastAPI:
+    """The forecast service's application; it loads its model before its first request."""
+    metrics = Metrics()
+    serving = Serving(settings, metrics.registry)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await serving.load()
+        async with create_task_group() as background:
+            background.start_soon(serving.load_until_loaded)
+            yield
+            background.cancel_scope.cancel()
+
+    return create_app(
+        title="forecast",
+        settings=settings,
+        routers=[forecast_router(serving), category_router(serving), model_router(serving)],
+        readiness={"model": serving.check_model, "snapshot": serving.check_snapshot},
+        metrics=metrics,
+        lifespan=lifespan,
+        api_key=settings.api_key,
+    )
+
+
+def main() -> None:
+    """The process of the forecast service."""
+    run(ForecastSettings, create)

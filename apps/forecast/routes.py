@@ -1,0 +1,133 @@
+"""The routes of the forecast service."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from apps.chassis.access import ANYONE, KEY_HOLDER
+from apps.chassis.problems import Problem, shown
+from apps.forecast.live import SentHistories, live_answers
+from apps.forecast.schemas import (
+    MAX_PAGE,
+    CategoryForecast,
+    CategoryForecasts,
+    Forecast,
+    ForecastPage,
+    Forecasts,
+    ModelInfo,
+    Reloaded,
+)
+from apps.forecast.serving import Serving
+from ml.events import TEXT_LENGTH
+from ml.forecasting import encoded
+
+JSON = "application/json"
+
+Name = Annotated[str, Path(max_length=TEXT_LENGTH)]
+Searched = Annotated[str, Query(max_length=TEXT_LENGTH)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+
+def _json(content: bytes, headers: Mapping[str, str]) -> Response:
+    return Response(content, headers=headers, media_type=JSON)
+
+
+def _array(answers: Iterable[bytes]) -> bytes:
+    return b"[" + b",".join(answers) + b"]"
+
+
+def forecast_router(serving: Serving) -> APIRouter:
+    """Forecasts from the snapshot, and live ones for histories that are sent."""
+    router = APIRouter(dependencies=[ANYONE])
+    turn = CapacityLimiter(1)  # one worker has one core; more threads would only make each answer slower
+
+    @router.get("/forecast", response_model=ForecastPage)
+    async def forecasts(
+        category: Searched | None = None, search: Searched = "", cursor: Searched = "", limit: Limit = 100
+    ) -> Response:
+        """List forecasts by product id: of one category, with `search` in the id, after `cursor`."""
+        loaded = serving.loaded
+        ids = loaded.product_ids.get(category, ())
+        if search:
+            ids = [product_id for product_id in ids if search.strip().upper() in product_id]
+        start = bisect_right(ids, cursor)
+        page = ids[start : start + limit]
+        following = page[-1] if start + limit < len(ids) else None
+        return _json(
+            b'{"total":%d,"next_cursor":%b,"forecasts":%b}'
+            % (len(ids), encoded(following), _array(loaded.snapshot.answers[name] for name in page)),
+            loaded.headers,
+        )
+
+    @router.post("/forecast", response_model=Forecast | Forecasts)
+    async def live(sent: SentHistories) -> Response:
+        """Forecast the month after the caller's own history: one product, or an array of up to 1,000."""
+        loaded, many = serving.loaded, isinstance(sent, list)
+        histories = sent if isinstance(sent, list) else [sent]
+        answers = await run_sync(partial(live_answers, loaded, histories), limiter=turn)
+        return _json(b'{"forecasts":%b}' % _array(answers) if many else answers[0], loaded.headers)
+
+    # A product id may hold a slash, and a path is decoded before it is matched.
+    @router.get("/forecast/{product_id:path}", response_model=Forecast)
+    async def forecast(product_id: Name) -> Response:
+        """Forecast one product from the snapshot."""
+        loaded = serving.loaded
+        return _json(loaded.snapshot.get(product_id), loaded.headers)
+
+    return router
+
+
+def category_router(serving: Serving) -> APIRouter:
+    """Forecasts of whole categories."""
+    router = APIRouter(dependencies=[ANYONE])
+
+    @router.get("/categories")
+    async def categories() -> CategoryForecasts:
+        """List every category's expected units; they add up to their products' means."""
+        snapshot = serving.loaded.snapshot
+        return CategoryForecasts(
+            month=snapshot.month,
+            data_version=snapshot.data_version,
+            categories=[_category(name, value) for name, value in snapshot.categories.items()],
+        )
+
+    @router.get("/categories/{category:path}")
+    async def category(category: Name) -> CategoryForecast:
+        """Forecast one category."""
+        found = serving.loaded.snapshot.categories.get(category)
+        if found is None:
+            detail = (
+                f"category {shown(category)} has no product with a forecast; /categories lists those that do"
+            )
+            raise Problem(HTTPStatus.NOT_FOUND, "unknown-category", detail)
+        return _category(category, found)
+
+    return router
+
+
+def _category(name: str, value: Mapping[str, float]) -> CategoryForecast:
+    return CategoryForecast(category=name, mean=value["mean"], products=int(value["products"]))
+
+
+def model_router(serving: Serving) -> APIRouter:
+    """What is served, and taking over what is newer."""
+    router = APIRouter()
+
+    @router.get("/model-info", dependencies=[ANYONE])
+    async def model_info() -> ModelInfo:
+        """Say which image, model and data answer here."""
+        return serving.info
+
+    @router.post("/reload", dependencies=[KEY_HOLDER])
+    async def reload() -> Reloaded:
+        """Take over a newer snapshot of the pinned model; when anything is wrong with it, nothing changes."""
+        return Reloaded(changed=await serving.reload(), serving=serving.info)
+
+    return router

@@ -1,0 +1,153 @@
+"""Forecasts at rest: written to the model store for serving and to the lake for judging, and judged there."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ml import metrics
+from ml.bundle import Bundle
+from ml.columns import MOMENT
+from ml.data_version import data_version_of
+from ml.distribution import LEVELS, P10, P90, Floats
+from ml.errors import NoDemand, SnapshotNotFound
+from ml.features import scale
+from ml.history import History
+from ml.lake import Lake
+from ml.model_store import ModelStore
+from ml.snapshot import Snapshot, snapshot_bytes
+
+TABLE: Final = "forecasts"
+QUANTILES: Final = tuple(f"q{level:.2f}" for level in LEVELS)
+SCHEMA: Final = {
+    "model_sha256": pl.String(),
+    "model_version": pl.Int64(),
+    "data_version": pl.String(),
+    "month": pl.String(),
+    "product_id": pl.String(),
+    "category": pl.String(),
+    "mean": pl.Float64(),
+    **dict.fromkeys(QUANTILES, pl.Float64()),
+    "last_month_units": pl.Float64(),
+    "created_at": MOMENT,
+}
+"""One row per model, data version and product; `month` (YYYY-MM) is the one that is forecast."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A snapshot in the store; `rows` is how many the lake did not have yet."""
+
+    model_version: int
+    model_sha256: str
+    data_version: str
+    month: str
+    products: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class MonthError:
+    """How one model did in one month; shares are 0 to 1, `naive_wape` is what last month's units would do."""
+
+    month: str
+    model_version: int
+    observations: int
+    units: float
+    wape: float | None
+    naive_wape: float | None
+    bias: float | None
+    pinball: float
+    coverage_80: float
+
+
+def publish(
+    lake: Lake, store: ModelStore, bundle: Bundle, history: History, *, model_version: int, now: datetime
+) -> Published:
+    """Forecast every product for the month after the history; the same model and data again add no rows.
+
+    Raises:
+        StoreUnavailable: The store or the lake cannot be written.
+    """
+    data_version = data_version_of(history).name
+    data = snapshot_bytes(bundle, model_version, data_version, history, now)
+    snapshot = Snapshot.from_bytes(data, bundle.sha256)
+    store.put_snapshot(bundle.sha256, data_version, data)
+    app_id = f"forecast-{bundle.sha256}-{data_version}"
+    with lake.lock():
+        new = lake.last_txn(TABLE, app_id) is None
+        if new:
+            lake.append(TABLE, _frame(snapshot), txn=(app_id, 1))
+    return Published(
+        model_version=model_version,
+        model_sha256=bundle.sha256,
+        data_version=data_version,
+        month=snapshot.month,
+        products=len(snapshot.answers),
+        rows=len(snapshot.answers) if new else 0,
+    )
+
+
+def month_errors(lake: Lake, history: History) -> list[MonthError]:
+    """Errors of all forecasts whose month is over, oldest first; of several in a month the newest counts.
+
+    Raises:
+        SnapshotNotFound: Nothing was forecast yet.
+    """
+    if not lake.exists(TABLE):
+        raise SnapshotNotFound("the lake has no forecasts; run `python -m ml forecast` first")
+    known = [str(month) for month in history.months]
+    stored = lake.read(TABLE).filter(pl.col("month").is_in(known[1:])).collect()
+    newest = stored.filter(
+        pl.col("created_at") == pl.col("created_at").max().over("month", "model_sha256")
+    ).sort("month", "model_version", "product_id")
+    groups = newest.partition_by("month", "model_sha256", maintain_order=True)
+    return [error for group in groups if (error := _month_error(group, history)) is not None]
+
+
+def _month_error(forecasts: pl.DataFrame, history: History) -> MonthError | None:
+    month = str(forecasts["month"][0])
+    t = int((np.datetime64(month, "M") - history.months[0]).astype(np.int64))
+    position = {product: row for row, product in enumerate(history.product_ids)}
+    sold = [product for product, row in position.items() if not np.isnan(history.units[row, t])]
+    forecasts = forecasts.filter(pl.col("product_id").is_in(sold))
+    if not forecasts.height:
+        return None
+    rows = np.array([position[product] for product in forecasts["product_id"]], dtype=np.intp)
+    actual, spread = history.units[rows, t], scale(history.until(t))[rows]
+    mean, last = forecasts["mean"].to_numpy(), forecasts["last_month_units"].to_numpy()
+    quantiles = forecasts.select(QUANTILES).to_numpy()
+    return MonthError(
+        month=month,
+        model_version=int(forecasts["model_version"][0]),
+        observations=len(rows),
+        units=float(actual.sum()),
+        wape=_share(metrics.wape, actual, mean),
+        naive_wape=_share(metrics.wape, actual, last),
+        bias=_share(metrics.bias, actual, mean),
+        pinball=float(np.mean(metrics.scaled_pinball(actual, quantiles, LEVELS, spread))),
+        coverage_80=metrics.coverage(actual, quantiles[:, P10], quantiles[:, P90]),
+    )
+
+
+def _share(metric: Callable[[Floats, Floats], float], actual: Floats, forecast: Floats) -> float | None:
+    try:
+        return metric(actual, forecast)
+    except NoDemand:
+        return None
+
+
+def _frame(snapshot: Snapshot) -> pl.DataFrame:
+    rows = [
+        {
+            **{name: answer[name] for name in SCHEMA if name in answer},
+            **dict(zip(QUANTILES, answer["quantiles"].values(), strict=True)),
+            "created_at": snapshot.created_at,
+        }
+        for answer in map(json.loads, snapshot.answers.values())
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)

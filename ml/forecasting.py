@@ -1,0 +1,174 @@
+"""From a history to the answers that a planner reads: one function for the snapshot and for live requests."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml import features
+from ml.bundle import Bundle
+from ml.demand_class import CLASSES, demand_class
+from ml.distribution import LEVELS, P10, P50, P90, Floats, cdf, pmf
+from ml.features import CategoryTotals
+from ml.history import History
+
+MOST_MASS_UNITS = 100
+"""Up to this many units the probability of each number of units is part of the answer."""
+
+DIGITS = 4
+MASS_DIGITS = 6
+
+CLOSE_SHARE = 0.25
+CLOSE_UNITS = 1.0
+_NORMAL_WIDTH_80 = 2.563
+_SMALLEST_MEAN = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A model with all that its answers need besides a product's own history.
+
+    Args:
+        bundle: The model.
+        model_version: Its number in the registry.
+        data_version: Of the panel that `categories` comes from.
+        categories: Units of whole categories in the months before the forecast.
+    """
+
+    bundle: Bundle
+    model_version: int
+    data_version: str
+    categories: CategoryTotals
+
+    def answers(self, history: History) -> list[bytes]:
+        """One JSON object for each product, for the month after the history; the same bits in any company.
+
+        Args:
+            history: Every product was sold at least once, so its last month is known.
+        """
+        prediction = self.bundle.predictor.predict(history, self.categories)
+        last, classes = history.units[:, -1].tolist(), demand_class(history)
+        months = features.window(history.units, history.T).months.astype(int).tolist()
+        prices, origin = last_prices(history), self._origin()
+        made = []
+        for i in range(history.n):
+            name = CLASSES[classes[i]]
+            record = self.bundle.record.of(history.product_ids[i], name)
+            answer = {
+                "product_id": history.product_ids[i],
+                "category": history.categories[i],
+                "month": str(history.next_month),
+                **distribution_fields(float(prediction.mean[i]), prediction.levels[i], last[i]),
+                "historical_error": None
+                if record is None
+                else {
+                    "scaled_pinball": round(record.scaled_pinball, DIGITS),
+                    "observations": record.observations,
+                },
+                "demand_class": name,
+                "history_months": months[i],
+                "last_month_units": last[i],
+                **origin,
+                "price_cents": prices[i],
+            }
+            made.append(encoded(answer))
+        return made
+
+    def _origin(self) -> dict[str, Any]:
+        manifest = self.bundle.manifest
+        return {
+            "model_version": self.model_version,
+            "model_sha256": self.bundle.sha256,
+            "data_version": self.data_version,
+            "calibration_id": manifest.calibration_id,
+            "risk_cuts": list(manifest.risk_cuts),
+        }
+
+
+def distribution_fields(mean: float, quantiles: Floats, last_month_units: float) -> dict[str, Any]:
+    """What a forecast distribution says, by name, rounded.
+
+    `demand_delta` is the change from last month in units, and as a share of last month but of at least one
+    unit. `probability_mass` is null where more than 100 units are possible.
+
+    Args:
+        mean: Expected units.
+        quantiles: (8,) units at `LEVELS`.
+        last_month_units: What the product sold in the month before.
+    """
+    mass, delta = pmf(quantiles), mean - last_month_units
+    named = {
+        f"{level:.2f}": round(units, DIGITS) for level, units in zip(LEVELS, quantiles.tolist(), strict=True)
+    }
+    return {
+        "mean": round(mean, DIGITS),
+        "p10": named[f"{LEVELS[P10]:.2f}"],
+        "p50": named[f"{LEVELS[P50]:.2f}"],
+        "p90": named[f"{LEVELS[P90]:.2f}"],
+        "quantiles": named,
+        "probability_mass": mass.round(MASS_DIGITS).tolist() if len(mass) <= MOST_MASS_UNITS + 1 else None,
+        "demand_delta": {
+            "units": round(delta, DIGITS),
+            "share": round(delta / max(last_month_units, 1.0), DIGITS),
+        },
+        "probability_of_increase": round(probability_of_increase(quantiles, last_month_units), DIGITS),
+        "volatility": round(volatility(mean, quantiles), DIGITS),
+        "confidence": round(confidence(mean, quantiles), DIGITS),
+    }
+
+
+def probability_of_increase(quantiles: Floats, last_month_units: float) -> float:
+    """P(Y > last month), in whole units: meaningful also where last month was nearly nothing."""
+    return 1.0 - _up_to(quantiles, math.floor(last_month_units))
+
+
+def confidence(mean: float, quantiles: Floats) -> float:
+    """P(|Y - mean| <= max(1 unit, 25 % of the mean)): a probability, so it can be checked by counting."""
+    near = max(CLOSE_UNITS, CLOSE_SHARE * mean)
+    return _up_to(quantiles, math.floor(mean + near)) - _up_to(quantiles, math.ceil(mean - near) - 1)
+
+
+def volatility(mean: float, quantiles: Floats) -> float:
+    """V = CV / (1 + CV) from 0 to below 1, with CV = (q90 - q10) / (2.563 max(mean, 0.5)).
+
+    2.563 standard deviations lie between a normal distribution's tenth and ninetieth percentile, so CV is the
+    coefficient of variation that a normal forecast of this width would have; it has no unit.
+    """
+    variation = float(quantiles[P90] - quantiles[P10]) / (_NORMAL_WIDTH_80 * max(mean, _SMALLEST_MEAN))
+    return variation / (1.0 + variation)
+
+
+def last_prices(history: History) -> list[int | None]:
+    """Mean price of each product in the newest month where it is known, in whole cents; None if never."""
+    prices: list[int | None] = []
+    for row in history.price_cents:
+        known = row[~np.isnan(row)]
+        prices.append(max(1, round(float(known[-1]))) if known.size else None)
+    return prices
+
+
+def category_forecasts(answers: Sequence[bytes]) -> dict[str, dict[str, float]]:
+    """Expected units and number of products of each category: the sum of its products' means.
+
+    Quantiles are not here, because they do not add.
+    """
+    means: dict[str, list[float]] = {}
+    for answer in map(json.loads, answers):
+        means.setdefault(answer["category"], []).append(answer["mean"])
+    return {
+        name: {"mean": round(math.fsum(means[name]), DIGITS), "products": len(means[name])}
+        for name in sorted(means)
+    }
+
+
+def encoded(value: object) -> bytes:
+    """Compact JSON in one line; not-a-number is refused, because no reader agrees on it."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def _up_to(quantiles: Floats, units: int) -> float:
+    """P(Y <= units) of whole units, as in `ml.distribution.pmf`."""
+    return float(cdf(quantiles, np.array(units + 0.5))) if units >= 0 else 0.0

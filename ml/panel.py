@@ -1,0 +1,170 @@
+"""The panel: one row per product and month, from events; and the history that models read from it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml.columns import DATA_VERSION_SCHEMA
+from ml.data_version import DataVersion, data_version_of
+from ml.errors import NotEnoughHistory
+from ml.history import History
+from ml.lake import Lake
+from ml.months import month_end, shop_month
+from ml.panel_frame import panel_of
+from ml.quality import check_panel
+from ml.settings import MlSettings
+
+__all__ = ["DataVersion", "PanelReport", "build_panel", "data_version_of", "load_history"]
+
+_HISTORY_COLUMNS: Final[Mapping[str, str]] = {
+    "units": "units",
+    "price_cents": "mean_price_cents",
+    "orders": "orders",
+    "buyers": "buyers",
+    "views": "views",
+    "carts": "carts",
+    "returned_units": "returns_received",
+    "largest_order": "largest_order",
+    "active_days": "active_days",
+}
+"""Panel column by history column. A model sees returns in the month they came: the panel's `returned_units`
+of a month still change afterwards, so a past origin would see its future in them."""
+
+
+@dataclass(frozen=True)
+class PanelReport:
+    """Size of a panel, its first and last month (YYYY-MM) and the name of its data version."""
+
+    rows: int
+    products: int
+    first_month: str
+    last_month: str
+    data_version: str
+
+    def to_json(self) -> dict[str, object]:
+        """The report as plain values for `json.dumps`."""
+        return asdict(self)
+
+
+def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
+    """Write the panel of all events up to the last complete month, and its data version.
+
+    A month is complete when the newest event is at most `last_day_tolerance_days` before its end and `now` is
+    `lateness_days` after it. Building from the same events again writes nothing.
+
+    Raises:
+        NotEnoughHistory: There is no complete month with a purchase.
+        QualityGateFailed: The panel breaks a rule of `ml.quality`.
+        StoreUnavailable: The lake cannot be written.
+    """
+    with lake.lock():
+        events = lake.read("events").with_columns(
+            shop_month(pl.col("occurred_at"), settings.shop_zone).alias("month")
+        )
+        panel = panel_of(events, last_complete_month(events, settings, now), settings.shop_zone)
+        check_panel(panel)
+        if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
+            lake.overwrite("panel", panel)
+        history = _history(panel)
+        version = data_version_of(history)
+        _record(lake, version, now)
+    return PanelReport(
+        rows=panel.height,
+        products=history.n,
+        first_month=str(history.months[0]),
+        last_month=version.last_month,
+        data_version=version.name,
+    )
+
+
+def load_history(lake: Lake, until: str | None = None) -> History:
+    """The panel up to and with month `until` (YYYY-MM; None: its end), products sorted by id.
+
+    A product's category is its latest known one as of that month, and products first sold later are absent:
+    what happened after `until` leaves no trace.
+
+    Raises:
+        NotEnoughHistory: There is no panel yet, or it does not reach from a first sale to `until`.
+    """
+    panel = _sorted(lake.read("panel"))
+    if panel.height == 0:
+        raise NotEnoughHistory("the lake has no panel; run `python -m ml panel` after an import")
+    if until is None:
+        return _history(panel)
+    months = panel["month"].unique().sort()
+    if until not in set(months.dt.strftime("%Y-%m")):
+        raise NotEnoughHistory(
+            f"month {until!r} is not in the panel, which has {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
+        )
+    return _history(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until))
+
+
+def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetime) -> date:
+    """First day of the last month that is complete, see `build_panel`.
+
+    Raises:
+        NotEnoughHistory: There are no events.
+    """
+    newest = events.select(pl.col("occurred_at").max(), pl.col("month").max()).collect().row(0)
+    if newest[0] is None:
+        raise NotEnoughHistory("the lake has no events; run `python -m ml ingest` first")
+    moment: datetime = newest[0]
+    month: date = newest[1]
+    tolerance, lateness = (
+        timedelta(days=settings.last_day_tolerance_days),
+        timedelta(days=settings.lateness_days),
+    )
+    while True:
+        end = month_end(month, settings.zone)
+        if moment >= end - tolerance and now >= end + lateness:
+            return month
+        month = (month - timedelta(days=1)).replace(day=1)
+
+
+def _sorted(frame: pl.LazyFrame) -> pl.DataFrame:
+    return frame.sort("product_id", "month").collect(engine="streaming")
+
+
+def _history(panel: pl.DataFrame) -> History:
+    """Arrays of a sorted panel that starts each product at its first sale."""
+    products = panel.group_by("product_id", maintain_order=True).agg(pl.col("category").last())
+    row = panel["product_id"].rle_id().to_numpy()
+    month = panel["month"].to_numpy().astype("datetime64[M]")
+    months = np.arange(month.min(), month.max() + np.timedelta64(1, "M"))
+    column = (month - months[0]).astype(np.intp)
+    shape = products.height, len(months)
+    arrays = {
+        name: _dense(panel[source], shape, row, column, np.nan if name in ("units", "price_cents") else 0.0)
+        for name, source in _HISTORY_COLUMNS.items()
+    }
+    return History(
+        product_ids=tuple(products["product_id"]),
+        categories=tuple(products["category"]),
+        months=months,
+        units=arrays.pop("units"),
+        price_cents=arrays.pop("price_cents"),
+        extra=arrays,
+    )
+
+
+def _dense(
+    values: pl.Series, shape: tuple[int, int], row: NDArray[np.uint32], column: NDArray[np.intp], empty: float
+) -> NDArray[np.float64]:
+    dense = np.full(shape, empty)
+    dense[row, column] = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return dense
+
+
+def _record(lake: Lake, version: DataVersion, now: datetime) -> None:
+    """Note the Delta versions of the tables a data version was first built from."""
+    known = lake.read("data_versions", ["digest"]).collect()["digest"]
+    if version.digest not in known:
+        tables = {table: lake.version(table) for table in ("events", "panel")}
+        row = asdict(version) | {"tables": json.dumps(tables, sort_keys=True), "created_at": now}
+        lake.append("data_versions", pl.DataFrame([row], schema=DATA_VERSION_SCHEMA))

@@ -1,0 +1,155 @@
+"""A forecast snapshot: the answers of one model for every product, as ready bytes.
+
+Line 1 names the format and the sha256 of all that follows. Line 2 is the header. Then one answer in each
+line, sorted by product.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import numpy as np
+
+from ml.bundle import Bundle
+from ml.errors import BundleRefused, UnknownProduct
+from ml.events import canonical_product_id
+from ml.features import CategoryTotals, category_totals
+from ml.forecasting import Forecaster, category_forecasts, encoded
+from ml.history import History
+from ml.product_history import ProductHistory, months_between
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Answers by product.
+
+    Attributes:
+        model_version: Number of the model in the registry.
+        model_sha256: Of its bundle.
+        data_version: Of the panel that it forecast from.
+        month: The month that is forecast, "YYYY-MM".
+        created_at: Aware UTC.
+        answers: JSON bytes by product id, sorted.
+        header: Everything of line 2.
+    """
+
+    model_version: int
+    model_sha256: str
+    data_version: str
+    month: str
+    created_at: datetime
+    answers: Mapping[str, bytes]
+    header: Mapping[str, Any]
+
+    @classmethod
+    def from_bytes(cls, data: bytes, model_sha256: str) -> Self:
+        """The snapshot in these bytes, checked to be whole and of this model.
+
+        Raises:
+            BundleRefused: It is damaged, of another format, or of another model.
+        """
+        first, _, body = data.partition(b"\n")
+        try:
+            label = json.loads(first)
+            found, wanted = label["format"], label["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleRefused("the forecast snapshot has no readable first line; write it again") from error
+        if found != FORMAT:
+            raise BundleRefused(f"the forecast snapshot has format {found}, this code reads {FORMAT}")
+        if hashlib.sha256(body).hexdigest() != wanted:
+            raise BundleRefused("the forecast snapshot is damaged: its sha256 differs; write it again")
+        head, _, lines = body.partition(b"\n")
+        header = json.loads(head)
+        if header["model_sha256"] != model_sha256:
+            raise BundleRefused(
+                f"the snapshot is of model {header['model_sha256']}, the release names {model_sha256}"
+            )
+        answers = dict(zip(header["product_ids"], lines.splitlines(), strict=True))
+        named = {name: header[name] for name in ("model_version", "model_sha256", "data_version", "month")}
+        return cls(
+            **named, created_at=datetime.fromisoformat(header["created_at"]), answers=answers, header=header
+        )
+
+    def get(self, product_id: str) -> bytes:
+        """The product's answer; the id may be spelled as the shop spells it.
+
+        Raises:
+            UnknownProduct: The model has no forecast for it.
+        """
+        answer = self.answers.get(canonical_product_id(product_id))
+        if answer is None:
+            raise UnknownProduct(product_id)
+        return answer
+
+    @property
+    def product_ids(self) -> list[str]:
+        """Every product with an answer, sorted."""
+        return list(self.answers)
+
+    @property
+    def categories(self) -> dict[str, dict[str, float]]:
+        """Forecast of each category: `mean` in units, the sum of its products, and how many `products`."""
+        return dict(self.header["category_forecasts"])
+
+    def live(self, bundle: Bundle) -> "Live":
+        """A forecaster for histories that callers send, with this snapshot's data.
+
+        Raises:
+            BundleRefused: The bundle is of another model.
+        """
+        if bundle.sha256 != self.model_sha256:
+            raise BundleRefused(
+                f"the bundle is {bundle.sha256}, the snapshot is of model {self.model_sha256}"
+            )
+        totals = self.header["category_totals"]
+        categories = CategoryTotals(tuple(totals["names"]), np.array(totals["totals"], dtype=np.float64))
+        forecaster = Forecaster(bundle, self.model_version, self.data_version, categories)
+        return Live(forecaster, self.header["first_month"], self.header["last_month"])
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """Answers for a product's history as it is sent, by the function that made the snapshot."""
+
+    forecaster: Forecaster
+    first_month: str
+    last_month: str
+
+    def answer(self, sent: ProductHistory) -> bytes:
+        """The product's answer; the same bits as the snapshot's for the same months.
+
+        Raises:
+            ValueError: The history does not end with the snapshot's last month.
+        """
+        return self.forecaster.answers(sent.on(months_between(self.first_month, self.last_month)))[0]
+
+
+def snapshot_bytes(
+    bundle: Bundle, model_version: int, data_version: str, history: History, created_at: datetime
+) -> bytes:
+    """The snapshot of a model for every product that was sold by the end of the history."""
+    totals = category_totals(history)
+    sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
+    order = sorted(sold.tolist(), key=lambda row: history.product_ids[row])
+    products = history.rows(np.array(order, dtype=np.intp))
+    answers = Forecaster(bundle, model_version, data_version, totals).answers(products)
+    header = {
+        "model_version": model_version,
+        "model_sha256": bundle.sha256,
+        "data_version": data_version,
+        "month": str(history.next_month),
+        "created_at": created_at.isoformat(),
+        "products": products.n,
+        "first_month": str(history.months[0]),
+        "last_month": str(history.months[-1]),
+        "category_forecasts": category_forecasts(answers),
+        "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
+        "product_ids": list(products.product_ids),
+    }
+    body = b"\n".join([encoded(header), *answers]) + b"\n"
+    return encoded({"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}) + b"\n" + body

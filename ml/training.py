@@ -1,0 +1,239 @@
+"""Train: judge every candidate on past months, choose a recipe, fit it on all months, register the model."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from ml.bundle import Manifest, pack, state_digest
+from ml.code_commit import code_commit
+from ml.data_version import data_version_of
+from ml.decisions.risk import risk_cuts
+from ml.demand_class import CLASSES, demand_class
+from ml.errors import ModelNotFound
+from ml.evaluation import SCORES, Backtest, Row, backtest
+from ml.features import FEATURES
+from ml.gate import Verdict, decide
+from ml.history import Floats, History
+from ml.model_store import ModelStore
+from ml.models import CANDIDATES
+from ml.models.base import Model
+from ml.models.reference import SeedRecipe
+from ml.progress import Progress, silent
+from ml.registry import Registry
+from ml.report import benchmark_png
+from ml.track_record import TrackRecord
+
+BASELINE: Final = "naive"
+MOST_RISKS: Final = 5_000
+"""The risk cuts are taken from at most this many products, evenly spread over the portfolio."""
+
+Outcome = Literal["first", "new_recipe", "refreshed", "forced", "unchanged"]
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What was trained, why this recipe, and whether it may be proposed.
+
+    Attributes:
+        outcome: `first` (no champion yet), `new_recipe` (the champion's was beaten), `refreshed` (the
+            champion's on newer data), `forced` (asked for by name), `unchanged` (the champion's bytes).
+        promotable: The gate lets it pass and it is not the champion already.
+        verdict: The gate's answer on the candidate `against` another, see `Choice.to_json`.
+        version: Registry number.
+        benchmark: One row per candidate, see `Backtest.table`.
+    """
+
+    outcome: Outcome
+    promotable: bool
+    candidate: str
+    version: int
+    sha256: str
+    data_version: str
+    target_month: str
+    verdict: Mapping[str, Any]
+    benchmark: list[Row]
+
+    def to_json(self) -> dict[str, object]:
+        """The report as plain values for `json.dumps`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe and the gate's answers: on itself `against` another, and on a recipe that did not beat it."""
+
+    candidate: str
+    outcome: Outcome
+    against: str
+    verdict: Verdict
+    contest: tuple[str, Verdict] | None = None
+
+    @property
+    def promotable(self) -> bool:
+        """Whether the gate lets the recipe pass; a first model must be better, later ones not worse."""
+        passing = {"better"} if self.outcome == "first" else {"better", "non_inferior"}
+        return self.verdict.answer in passing
+
+    def to_json(self) -> dict[str, Any]:
+        """Verdicts as plain values; a number without meaning is null."""
+        contest = self.contest and {"candidate": self.contest[0], **_plain(self.contest[1])}
+        return {**_plain(self.verdict), "against": self.against, "contest": contest}
+
+
+def train(
+    history: History,
+    registry: Registry,
+    store: ModelStore,
+    *,
+    seed: int,
+    candidates: Mapping[str, type[Model]] | None = None,
+    forced: str | None = None,
+    progress: Progress = silent,
+) -> TrainReport:
+    """Train on all months of a history and make the model the challenger.
+
+    The same history, code and champion give the same bundle, byte for byte. Nothing is stored before the
+    model is whole.
+
+    Args:
+        history: The panel up to the last month to learn from.
+        registry: Where the champion is looked up and the challenger registered.
+        store: Where the bundle goes.
+        seed: Of every fit and of the gate.
+        candidates: Recipes by name; by default all, and the yardstick that cannot be promoted.
+        forced: Train this recipe, whatever the backtest says.
+        progress: Called with fits done, fits in all, and what was fitted.
+
+    Raises:
+        ModelNotFound: No candidate has the forced name.
+        NotEnoughHistory: Fewer than 3 months.
+    """
+    candidates = candidates or {**CANDIDATES, SeedRecipe.name: SeedRecipe}
+    if forced is not None and forced not in CANDIDATES:
+        raise ModelNotFound(f"no candidate {forced!r}; there are {', '.join(CANDIDATES)}")
+    champion = registry.champion()
+    tested = backtest(history, candidates, seed=seed, progress=progress)
+    choice = choose(tested, champion.candidate if champion else None, forced, seed)
+    table = {str(row["candidate"]): row for row in tested.table()}
+    manifest, data = _packed(tested, choice.candidate, table[choice.candidate], seed)
+    sha256 = store.put_bundle(data)
+    artifacts = _artifacts(table, choice, manifest)
+    version = registry.register(sha256, manifest, _metrics(table, choice), artifacts)
+    registry.set_alias("challenger", version)
+    unchanged = champion is not None and champion.sha256 == sha256
+    return TrainReport(
+        outcome="unchanged" if unchanged else choice.outcome,
+        promotable=choice.promotable and not unchanged,
+        candidate=choice.candidate,
+        version=version,
+        sha256=sha256,
+        data_version=manifest.data_version,
+        target_month=manifest.target_month,
+        verdict=choice.to_json(),
+        benchmark=list(table.values()),
+    )
+
+
+def choose(tested: Backtest, champion: str | None, forced: str | None, seed: int) -> Choice:
+    """The recipe to train, and the gate's answer on it.
+
+    The best recipe is looked for without the last tested month, so that month judges it unseen. Before the
+    first release it is judged against `naive`. A champion's recipe stays unless the best one beats it by the
+    gate; a recipe that stays is judged against `naive` again, so a champion that lost its worth shows.
+
+    Args:
+        tested: Backtest of all candidates.
+        champion: The champion's recipe, None before the first release.
+        forced: A recipe that was asked for.
+        seed: Of the gate's bootstrap.
+    """
+    rival = champion if champion in tested.candidates else None
+    if forced is not None:
+        against = rival if rival and rival != forced else BASELINE
+        return Choice(forced, "forced", against, _judge(tested, forced, against, seed))
+    best, contest = _best(tested), None
+    if rival is None:
+        return Choice(best, "first", BASELINE, _judge(tested, best, BASELINE, seed))
+    if best != rival:
+        contest = (best, _judge(tested, best, rival, seed))
+        if contest[1].answer == "better":
+            return Choice(best, "new_recipe", rival, contest[1])
+    return Choice(rival, "refreshed", BASELINE, _judge(tested, rival, BASELINE, seed), contest)
+
+
+def _best(tested: Backtest) -> str:
+    """The promotable candidate with the least mean loss on all but the last tested month."""
+    names = [name for name, candidate in tested.candidates.items() if candidate.promotable]
+    seen = slice(0, max(1, len(tested.origins) - 1))
+    losses = {name: _mean(tested.losses(name)[:, seen]) for name in names}
+    return min(names, key=lambda name: losses[name])
+
+
+def _judge(tested: Backtest, challenger: str, champion: str, seed: int) -> Verdict:
+    series, origins = np.nonzero(tested.eligible)
+    ours, theirs = (tested.losses(name)[series, origins] for name in (challenger, champion))
+    return decide(ours, theirs, series, origins, seed=seed)
+
+
+def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest, bytes]:
+    """The recipe fitted on all months, with its calibration and its record."""
+    history, hindcasts, candidate = tested.history, tested.hindcasts, CANDIDATES[name]
+    model, calibration = hindcasts.model(candidate, history.T), tested.calibrations[name]
+    prediction = calibration.apply(history, model.predict(history, hindcasts.categories(history.T)))
+    classes = [CLASSES[i] for i in demand_class(history)]
+    record = TrackRecord.measure(history.product_ids, classes, tested.losses(name))
+    version = data_version_of(history)
+    manifest = Manifest(
+        candidate=name,
+        family=candidate.family,
+        features=FEATURES,
+        first_month=str(history.months[0]),
+        last_month=str(history.months[-1]),
+        target_month=str(history.next_month),
+        products=history.n,
+        data_version=version.name,
+        data_digest=version.digest,
+        code_commit=code_commit(),
+        metrics={score: _number(row[score]) for score in SCORES},
+        calibration_id=state_digest(calibration.state())[:12],
+        risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
+        seed=seed,
+    )
+    return manifest, pack(
+        manifest, model=model.state(), calibration=calibration.state(), record=record.state()
+    )
+
+
+def _artifacts(table: Mapping[str, Row], choice: Choice, manifest: Manifest) -> dict[str, bytes | str]:
+    rows = list(table.values())
+    return {
+        "benchmark.json": json.dumps(rows, indent=1),
+        "benchmark.png": benchmark_png(rows, choice.candidate),
+        "manifest.json": manifest.model_dump_json(indent=1),
+        "verdict.json": json.dumps(choice.to_json(), indent=1),
+    }
+
+
+def _metrics(table: Mapping[str, Row], choice: Choice) -> dict[str, float]:
+    """The chosen recipe's scores by name, every candidate's by `candidate.score`, and the gate's ratio."""
+    found: dict[str, Any] = {score: table[choice.candidate][score] for score in SCORES}
+    for name, row in table.items():
+        found |= {f"{name}.{key}": row[key] for key in (*SCORES, "seconds")}
+    found |= {f"gate.{key}": getattr(choice.verdict, key) for key in ("ratio", "lower", "upper")}
+    return {key: number for key, value in found.items() if (number := _number(value)) is not None}
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    return asdict(verdict) | {key: _number(getattr(verdict, key)) for key in ("ratio", "lower", "upper")}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _mean(losses: Floats) -> float:
+    return float(np.nanmean(losses)) if np.isfinite(losses).any() else math.inf

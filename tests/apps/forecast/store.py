@@ -1,0 +1,95 @@
+"""A model store with a small fitted model and its snapshot."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import SecretStr
+
+from apps.forecast.settings import ForecastSettings
+from ml.bundle import unpack
+from ml.history import History
+from ml.model_store import ModelStore
+from ml.snapshot import snapshot_bytes
+from tests.ml.small_models import bundle_bytes
+from tests.ml.small_shop import small_shop
+
+VERSION = 3
+KEY = "k" * 16
+DATA_VERSION = "2025-12.0123456789ab"
+CREATED_AT = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A model that was trained on `history` and stored under `root`."""
+
+    root: Path
+    history: History
+    model_sha256: str
+
+    def write_snapshot(
+        self, *, history: History | None = None, version: int = VERSION, data_version: str = DATA_VERSION
+    ) -> Path:
+        """Where the model's forecast of the shop is kept."""
+        store = ModelStore(self.root)
+        bundle = unpack(store.get_bundle(self.model_sha256), self.model_sha256)
+        data = snapshot_bytes(bundle, version, data_version, history or self.history, CREATED_AT)
+        return store.put_snapshot(self.model_sha256, data_version, data)
+
+    def settings(self, **changes: object) -> ForecastSettings:
+        fields: dict[str, object] = {
+            "model_version": VERSION,
+            "model_sha256": self.model_sha256,
+            "image_tag": "9c0d7e2",
+            "model_store": self.root,
+            "api_key": SecretStr(KEY),
+            "retry_seconds": 0.05,
+        }
+        return ForecastSettings.model_validate(fields | changes)
+
+    def variables(self) -> dict[str, str]:
+        """The same as environment variables."""
+        return {
+            "FORECAST_MODEL_VERSION": str(VERSION),
+            "FORECAST_MODEL_SHA256": self.model_sha256,
+            "FORECAST_IMAGE_TAG": "9c0d7e2",
+            "FORECAST_MODEL_STORE": str(self.root),
+            "FORECAST_API_KEY": KEY,
+        }
+
+
+def stored_shop(root: Path, candidate: str = "ses") -> Shop:
+    """A store with a model and no snapshot; one product id has a slash, one category a comma."""
+    history = small_shop()
+    odd = History(
+        product_ids=(*history.product_ids[:-1], "SHELF/9 Ş"),
+        categories=("a, b", *history.categories[1:]),
+        months=history.months,
+        units=history.units,
+        price_cents=history.price_cents,
+        extra=history.extra,
+    )
+    data = bundle_bytes(odd, candidate)
+    ModelStore(root).put_bundle(data)
+    return Shop(root, odd, hashlib.sha256(data).hexdigest())
+
+
+def a_month_later(history: History) -> History:
+    """The history with one more month, in which everything sold twice as much."""
+
+    def longer(
+        values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return np.hstack([values, values[:, -1:] * 2])
+
+    return History(
+        product_ids=history.product_ids,
+        categories=history.categories,
+        months=np.append(history.months, history.next_month),
+        units=longer(history.units),
+        price_cents=longer(history.price_cents),
+        extra={name: longer(values) for name, values in history.extra.items()},
+    )

@@ -1,0 +1,202 @@
+"""A small world for promotions: a local forge, a registry in memory, a real model store, a clock that is set by hand."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ml.errors import BundleRefused, ModelNotFound
+from ml.model_store import ModelStore
+from scripts.candidate import BENCHMARK, VERDICT, Models
+from scripts.git import Git
+from scripts.local_forge import LocalForge
+from scripts.merging import Merged, merge
+from scripts.promotion import Bridge, Opened, Wish, open_promotion
+from scripts.release_file import Release, parse, path_of
+from scripts.render import NoKustomize
+from scripts.repository import TRUNK, Repository
+
+RELEASE = b"""# What runs here. Edited by scripts/promote.py, line by line.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: release
+  annotations:
+    config.kubernetes.io/local-config: "true"
+data:
+  image_tag: "unreleased"  # commit of the images
+
+  model_version: "0"
+  model_sha256: "0000000000000000000000000000000000000000000000000000000000000000"
+"""
+DATA_VERSION = "2026-10.0123456789ab"
+
+
+@dataclass(frozen=True)
+class Entry:
+    version: int
+    sha256: str
+    data_version: str
+    candidate: str
+    run_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class TinyManifest:
+    candidate: str
+    family: str
+    data_version: str
+    last_month: str
+    code_commit: str
+
+
+@dataclass
+class MemoryRegistry:
+    entries: dict[int, Entry] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    papers: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def resolve(self, version_or_alias: str, /) -> Entry:
+        self.asked.append(version_or_alias)
+        version = (
+            int(version_or_alias) if version_or_alias.isdecimal() else self.aliases.get(version_or_alias, 0)
+        )
+        if version not in self.entries:
+            raise ModelNotFound(f"no {version_or_alias}")
+        return self.entries[version]
+
+    def artifact(self, version: int, name: str, /) -> bytes:
+        if (version, name) not in self.papers:
+            raise ModelNotFound(f"no {name}")
+        return self.papers[version, name]
+
+
+def load_bundle(data: bytes, digest: str) -> TinyManifest:
+    if sha256(data).hexdigest() != digest:
+        raise BundleRefused("other bytes")
+    return TinyManifest(**json.loads(data))
+
+
+def load_snapshot(data: bytes, digest: str) -> object:
+    if data != f"snapshot of {digest}".encode():
+        raise BundleRefused("snapshot of another model")
+    return data
+
+
+def no_kustomize(repository: Repository, base: str, head: str, environment: str) -> str:
+    raise NoKustomize
+
+
+class World:
+    """Everything a promotion touches, and the verbs that tests say often."""
+
+    def __init__(
+        self, folder: Path, environments: tuple[str, ...] = ("local",), release: bytes = RELEASE
+    ) -> None:
+        self.folder, self.now = folder, datetime(2026, 11, 1, 9, tzinfo=UTC)
+        for environment in environments:
+            file = folder / "tree" / path_of(environment)
+            file.parent.mkdir(parents=True)
+            file.write_bytes(release)
+        self.forge = LocalForge.create(folder / "forge.git", folder / "tree", "promoter", clock=self.tick)
+        self.git = Git(folder / "forge.git")
+        self.registry, self.store = MemoryRegistry(), ModelStore(folder / "models")
+        self.models = Models(self.registry, self.store, load_bundle, load_snapshot)
+
+    def tick(self) -> datetime:
+        """Every look at the clock is a second later than the one before."""
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    @property
+    def bridge(self) -> Bridge:
+        return Bridge(self.forge, self.models, self.tick, no_kustomize)
+
+    def train(
+        self, version: int, *, verdict: Any = "good", benchmark: Any = "good", snapshot: bool = True
+    ) -> str:
+        """Register a model and point `challenger` at it; its sha256 comes back."""
+        manifest = TinyManifest("mix", "mixture", DATA_VERSION, "2026-10", f"{version:040x}")
+        digest = self.store.put_bundle(json.dumps(vars(manifest)).encode())
+        if snapshot:
+            self.store.put_snapshot(digest, DATA_VERSION, f"snapshot of {digest}".encode())
+        at = datetime(2026, 11, 1, tzinfo=UTC)
+        self.registry.entries[version] = Entry(version, digest, DATA_VERSION, "mix", f"run-{version}", at)
+        self.registry.aliases["challenger"] = version
+        good = {
+            "answer": "better",
+            "against": "naive",
+            "ratio": 0.9,
+            "lower": 0.85,
+            "upper": 0.95,
+            "reasons": [],
+        }
+        rows = [
+            {"candidate": "mix", "wape": 0.4, "coverage80": 0.8},
+            {"candidate": "naive", "wape": 0.6, "coverage80": None},
+        ]
+        for name, paper, fine in ((VERDICT, verdict, good), (BENCHMARK, benchmark, rows)):
+            if paper is not None:
+                self.registry.papers[version, name] = json.dumps(fine if paper == "good" else paper).encode()
+        return digest
+
+    def open(
+        self,
+        model: str | None = "challenger",
+        image_tag: str | None = "abc1234",
+        environment: str = "local",
+        **more: Any,
+    ) -> Opened:
+        return open_promotion(
+            self.bridge, Wish(environment, more.pop("requested_by", "ada"), model, image_tag, **more)
+        )
+
+    def merge(self, number: int | None = None, environment: str = "local") -> Merged:
+        return merge(self.forge, environment, number)
+
+    def promote(self, version: int, image_tag: str = "abc1234", environment: str = "local") -> Merged:
+        """Train, open and merge."""
+        if version not in self.registry.entries:
+            self.train(version)
+        opened = self.open(str(version), image_tag, environment)
+        assert opened.pull_request is not None
+        return self.merge(opened.pull_request.number, environment)
+
+    def file(self, environment: str = "local") -> bytes:
+        return self.git.read(TRUNK, path_of(environment)) or b""
+
+    def live(self, environment: str = "local") -> Release:
+        return parse(self.file(environment))
+
+    def commit_as_person(self, message: str, files: dict[str, bytes] | None = None) -> str:
+        """A commit on main as anybody with a clone makes it; its id comes back."""
+        clone = self._clone()
+        for path, data in (files or {}).items():
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            (clone / path).write_bytes(data)
+        Git(clone).run("add", "--all")
+        return self._commit_and_push(clone, "commit", "--quiet", "--allow-empty", "-m", message)
+
+    def revert_as_person(self, commit: str) -> str:
+        """A plain `git revert` on main, pushed; the new commit's id comes back."""
+        return self._commit_and_push(self._clone(), "revert", "--no-edit", commit)
+
+    def refs(self) -> dict[str, str]:
+        return self.git.refs("refs/")
+
+    def _clone(self) -> Path:
+        clone = self.folder / f"clone-{self.tick():%H%M%S}"
+        Git(self.folder).run("clone", "--quiet", self.forge.remote, str(clone))
+        return clone
+
+    def _commit_and_push(self, clone: Path, *command: str) -> str:
+        date = f"{int(self.tick().timestamp())} +0000"
+        env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        person = ("-c", "user.name=Bo", "-c", "user.email=bo@shop.invalid")
+        Git(clone).run(*person, *command, env=env)
+        Git(clone).run("push", "--quiet", "origin", "HEAD:main")
+        return Git(clone).text("rev-parse", "HEAD")
