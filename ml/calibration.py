@@ -208,7 +208,7 @@ def _shift(uncertainty: Uncertainty, signed: Floats) -> Floats:
     prior, count = _NORMAL if uncertainty == "residuals" else np.zeros(len(LEVELS)), len(signed)
     if not count:
         return prior
-    seen = np.array([np.quantile(signed[:, i], _rank(share, count)) for i, share in enumerate(LEVELS)])
+    seen = np.diagonal(np.quantile(signed, [_rank(share, count) for share in LEVELS], axis=0))
     return (count * seen + PRIOR_ERRORS * prior) / (count + PRIOR_ERRORS)
 
 

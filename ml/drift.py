@@ -5,10 +5,9 @@ is compared with how far earlier months lay off. A whole month is one observatio
 fall together, so counting them as independent would find drift every month.
 """
 
-import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from ml import features
 from ml.bundle import Bundle
 from ml.distribution import P10, P90, Floats
+from ml.errors import StoreUnavailable
 from ml.evaluation import eligible
 from ml.features import category_totals
 from ml.history import History
@@ -29,7 +29,11 @@ Answer = Literal["no drift", "drift", "not enough data"]
 ALPHA: Final = 0.05
 """Chance of an alarm in a month like the others, over all tests together."""
 
+FAMILIES: Final = {"shop": 0.5, "category": 0.25, "feature": 0.25}
+"""How that chance is shared: the shop as a whole has few tests and is what matters first."""
+
 SMALLEST_REFERENCE: Final = 8
+REPORT_MONTHS: Final = 6
 LARGEST_REFERENCE: Final = 24
 SMALLEST_GROUP: Final = 15
 SMALLEST_VOLUME_EFFECT: Final = math.log(1.25)
@@ -48,7 +52,7 @@ class Finding:
         usual: Mean of the earlier months.
         effect: The difference.
         floor: A smaller effect is no drift, however sure.
-        p_value: Corrected for the number of tests (Holm 1979).
+        p_value: Corrected for the number of tests; drift is at most `ALPHA`.
         drifted: The effect is large enough and sure enough.
     """
 
@@ -75,7 +79,10 @@ class DriftReport:
     def to_json(self) -> dict[str, object]:
         """The report as plain values, numbers to four digits."""
         rounded = [
-            {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(each).items()}
+            {
+                key: round(value, 4) if isinstance(value, float) else value
+                for key, value in asdict(each).items()
+            }
             for each in self.findings
         ]
         return asdict(self) | {"features": [f.name for f in self.findings if f.drifted], "findings": rounded}
@@ -93,9 +100,13 @@ def judge(history: History, bundle: Bundle) -> DriftReport:
     usable = max(0, newest - first)
     report = DriftReport("not enough data", "", month, bundle.sha256, usable)
     if bundle.manifest.last_month >= month:
-        return replace(report, reason=f"the model has learned from {bundle.manifest.last_month}, so {month} is not new")
+        return replace(
+            report, reason=f"the model has learned from {bundle.manifest.last_month}, so {month} is not new"
+        )
     if usable < SMALLEST_REFERENCE:
-        return replace(report, reason=f"{usable} earlier months to compare with, {SMALLEST_REFERENCE} are needed")
+        return replace(
+            report, reason=f"{usable} earlier months to compare with, {SMALLEST_REFERENCE} are needed"
+        )
     months = [_statistics(history, bundle, t) for t in range(first, newest + 1)]
     findings = _tested(months)
     if not findings:
@@ -110,13 +121,53 @@ def multiplied(history: History, factor: float) -> History:
     return replace(history, units=units)
 
 
+def write_report(history: History, path: Path) -> None:
+    """Evidently's picture of every feature, the newest month against the six before it, as one HTML file.
+
+    It only shows; its tests know no seasons and do not count how many they are, so they decide nothing.
+
+    Raises:
+        StoreUnavailable: The file cannot be written.
+    """
+    ends = range(max(1, history.T - REPORT_MONTHS), history.T + 1)
+    rows = [features.build(past, category_totals(past)) for past in map(history.until, ends)]
+    with _quiet():
+        import pandas as pd  # noqa: PLC0415 - only for this picture
+        from evidently import Report  # noqa: PLC0415 - takes seconds to load
+        from evidently.presets import DataDriftPreset  # noqa: PLC0415
+
+        before, newest = (_varying(part) for part in (np.vstack(rows[:-1]), rows[-1]))
+        shown = [name for name in before if name in newest]
+        frames = (pd.DataFrame({name: part[name] for name in shown}) for part in (newest, before))
+        try:
+            Report([DataDriftPreset()]).run(*frames).save_html(str(path))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot write the report to {path}: {error.strerror}") from error
+
+
+def _varying(rows: Floats) -> dict[str, Floats]:
+    """Features by name that have at least two values; Evidently cannot draw the others."""
+    columns = zip(features.FEATURES, rows.T, strict=True)
+    return {name: column for name, column in columns if len(np.unique(column[~np.isnan(column)])) > 1}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Evidently and what it loads warn about their own use of each other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _verdict(findings: tuple[Finding, ...], month: str) -> dict[str, Any]:
     found = [finding for finding in findings if finding.drifted]
     if not found:
         return {"answer": "no drift", "reason": f"{month} is like the months before it", "findings": findings}
     worst = found[0]
     change = f"{math.expm1(worst.effect):+.0%}" if _is_volume(worst.name) else f"{worst.effect:+.2f}"
-    reason = f"{worst.name} is {change} off its usual value in {month} (p = {worst.p_value:.2g} over all tests)"
+    reason = (
+        f"{worst.name} is {change} off its usual value in {month} (p = {worst.p_value:.2g} over all tests)"
+    )
     return {"answer": "drift", "reason": reason, "findings": findings}
 
 
@@ -156,22 +207,23 @@ def _ranks(quantiles: Floats, actual: Floats) -> Floats:
 
 def _feature_changes(history: History, t: int) -> dict[str, float]:
     """Log change of shop totals from the month before, which holds the season that earlier changes hold too."""
-    found = {}
-    totals: dict[str, Callable[[int], float]] = {
-        name: lambda u, values=values: float(np.nansum(values[:, u])) for name, values in history.extra.items()
+    counted = {
+        **history.extra,
+        "units": history.units,
+        "products_sold": (history.units > 0).astype(np.float64),
     }
-    totals["units"] = lambda u: float(np.nansum(history.units[:, u]))
-    totals["products_sold"] = lambda u: float(np.sum(history.units[:, u] > 0))
-    totals["price_cents"] = lambda u: _median_price(history, t, u)
-    for name, total in totals.items():
-        found[f"feature:{name}"] = _log_ratio(total(t), total(t - 1))
-    return found
+    found = {
+        f"feature:{name}": _log_ratio(float(np.nansum(values[:, t])), float(np.nansum(values[:, t - 1])))
+        for name, values in counted.items()
+    }
+    return found | {"feature:price_cents": _price_change(history, t)}
 
 
-def _median_price(history: History, t: int, u: int) -> float:
-    """Median price in month u of the products that have one in t and in the month before it."""
-    both = ~np.isnan(history.price_cents[:, t]) & ~np.isnan(history.price_cents[:, t - 1])
-    return float(np.median(history.price_cents[both, u])) if both.any() else 0.0
+def _price_change(history: History, t: int) -> float:
+    """Log change of the median price, over products that have one in both months."""
+    now, before = history.price_cents[:, t], history.price_cents[:, t - 1]
+    both = ~np.isnan(now) & ~np.isnan(before)
+    return _log_ratio(float(np.median(now[both])), float(np.median(before[both]))) if both.any() else 0.0
 
 
 def _log_ratio(top: float, bottom: float) -> float:
@@ -180,22 +232,31 @@ def _log_ratio(top: float, bottom: float) -> float:
 
 
 def _tested(months: list[dict[str, float]]) -> tuple[Finding, ...]:
-    """Every statistic of the newest month against the same of the earlier ones, Holm-corrected."""
-    raw = []
+    """Every statistic of the newest month against the same of the earlier ones, surest first."""
+    families: dict[str, list[Finding]] = {family: [] for family in FAMILIES}
     for name, value in months[-1].items():
         earlier = np.array([month[name] for month in months[:-1] if name in month])
         if len(earlier) >= SMALLEST_REFERENCE:
+            usual, p = float(earlier.mean()), _p_value(value, earlier)
             floor = SMALLEST_VOLUME_EFFECT if _is_volume(name) else SMALLEST_SHARE_EFFECT
-            usual = float(earlier.mean())
-            p = _p_value(value, earlier)
-            raw.append(Finding(name, value, usual, value - usual, floor, p))
-    raw.sort(key=lambda finding: finding.p_value)
-    corrected, so_far = [], 0.0
-    for i, finding in enumerate(raw):
-        so_far = max(so_far, min(1.0, (len(raw) - i) * finding.p_value))
+            families[_family(name)].append(Finding(name, value, usual, value - usual, floor, p))
+    found = [each for family, members in families.items() for each in _corrected(members, FAMILIES[family])]
+    return tuple(sorted(found, key=lambda finding: (not finding.drifted, finding.p_value)))
+
+
+def _corrected(family: list[Finding], weight: float) -> Iterator[Finding]:
+    """Holm's correction (1979) inside a family that may spend `weight` of the chance of an alarm."""
+    so_far = 0.0
+    for i, finding in enumerate(sorted(family, key=lambda finding: finding.p_value)):
+        so_far = max(so_far, min(1.0, (len(family) - i) * finding.p_value / weight))
         drifted = so_far <= ALPHA and abs(finding.effect) >= finding.floor
-        corrected.append(replace(finding, p_value=so_far, drifted=drifted))
-    return tuple(corrected)
+        yield replace(finding, p_value=so_far, drifted=drifted)
+
+
+def _family(name: str) -> str:
+    if name.startswith("feature:"):
+        return "feature"
+    return "shop" if name.startswith("forecast:shop:") else "category"
 
 
 def _is_volume(name: str) -> bool:

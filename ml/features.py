@@ -194,8 +194,6 @@ def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
 
 def _median(values: Floats, months: int) -> Floats:
     recent = np.sort(values[:, max(0, values.shape[1] - months) :], axis=1)  # NaN sorts last
-    if recent.shape[1] == 0:
-        return np.full(values.shape[0], np.nan)
     count, row = np.sum(~np.isnan(recent), axis=1), np.arange(values.shape[0])
     below = recent[row, np.maximum(count - 1, 0) // 2]
     above = recent[row, np.minimum(count // 2, recent.shape[1] - 1)]

@@ -101,8 +101,7 @@ class FileChecks:
 
     def _currency(self, rows: pl.DataFrame, reasons: pl.Series) -> RowCheck:
         counts = rows.filter(reasons.is_null())["currency"].value_counts(sort=True)
-        first = counts["currency"][0] if counts.height else None
-        kept = self.lake.currency or first
+        kept = self.lake.currency or (counts["currency"][0] if counts.height else "")
         why = f"is not the {kept} of {'the lake' if self.lake.currency else 'most rows'}; convert the prices"
         return RowCheck("mixed-currencies", "currency", rows["currency"] != kept, why)
 
@@ -155,10 +154,10 @@ class FileChecks:
                 "one-month", f"purchases in {len(months)} month {_spelled(months)}; send a longer history"
             )
         if holes:
+            first, *others = _spelled(holes)
+            more = f" and {len(others)} months more" if others else ""
             self._stop(
-                "empty-months",
-                f"no purchase in {len(holes)} months between others, first {_spelled(holes)[:3]};"
-                " send what is missing",
+                "empty-months", f"no purchase in {first}{more}, but before and after; send what is missing"
             )
 
     def _stop(self, check: str, what: str) -> None:

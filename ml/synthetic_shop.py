@@ -26,8 +26,8 @@ CATEGORIES: Final[dict[str, tuple[float, ...]]] = {
 CAMPAIGNS: Final[dict[int, str]] = {1: "new-year", 7: "summer", 11: "november-days"}
 """Months in which the whole shop has a campaign."""
 
-_TOP_LINES_OF_200: Final = 120.0
-_ZIPF: Final = 0.75
+_TOP_LINES_OF_200: Final = 90.0
+_ZIPF: Final = 0.6
 _INTEREST_MEMORY, _INTEREST_NOISE = 0.6, 0.16
 _PROMOTED_SHARE, _CAMPAIGN_SHARE = 0.07, 0.5
 

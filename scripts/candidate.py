@@ -124,7 +124,9 @@ def verified(models: Models, registered: RegisteredModel) -> Candidate:
     if (manifest.candidate, manifest.data_version) != (registered.candidate, registered.data_version):
         said = f"{registered.candidate} on {registered.data_version}"
         held = f"{manifest.candidate} on {manifest.data_version}"
-        message = f"the registry says version {registered.version} is {said}, its bundle {held}; register it again"
+        message = (
+            f"the registry says version {registered.version} is {said}, its bundle {held}; register it again"
+        )
         raise Refused("registry_disagrees", message)
     return Candidate(
         version=registered.version,

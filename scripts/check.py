@@ -32,9 +32,7 @@ def checked(repository: Repository, pull_request: PullRequest, environment: str)
     proposed = repository.read(commit.id, path_of(environment)) or b""
     release = parse(proposed)
     if edit(live, release) != proposed:
-        raise NotAsPromised(
-            pull_request.number, "changes more of the release file than its values, or is stale"
-        )
+        raise NotAsPromised(pull_request.number, "changes more than the values of the release, or is stale")
     if pull_request.branch.startswith(branches_of(environment, PROMOTION)):
         _check_promotion(repository, pull_request, commit, environment, release)
     elif pull_request.branch.startswith(branches_of(environment, ROLLBACK)):

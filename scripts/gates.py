@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from scripts.errors import Refused
 from scripts.evidence import Gate, Row, Verdict, Waiver
 
-GOOD_ANSWERS = ("better", "non_inferior")
 WAIVABLE = ("gate", "benchmark")
 NOT_FINITE = ("nan", "inf", "-inf")  # how evidence writes them, since JSON cannot
 
-_NEEDS_VERDICT = f"answer {' or '.join(GOOD_ANSWERS)}, finite ratio and bounds in order"
 _NEEDS_BENCHMARK = "a row for the candidate and one for a baseline, every number finite"
 
 
@@ -24,27 +22,41 @@ class GateClosed(Refused):
         self.gate = gate
 
 
-def verdict_gate(verdict: Verdict | None, *, model_moves: bool) -> Gate:
-    """Whether the paired test lets the model in. An image-only release brings no model to judge."""
+def verdict_gate(verdict: Verdict | None, *, model_moves: bool, first: bool) -> Gate:
+    """Whether the paired test lets the model in.
+
+    A first model of an environment must be better than what it was judged against (the naive baseline, as no
+    champion was there); later ones must not be worse. An image-only release brings no model to judge.
+    """
+    good = ("better",) if first else ("better", "non_inferior")
+    needs = f"answer {' or '.join(good)}, finite ratio and bounds in order"
     if not model_moves:
-        return Gate(name="gate", passed=True, saw="the model stays", needs=_NEEDS_VERDICT)
+        return Gate(name="gate", passed=True, saw="the model stays", needs=needs)
     if verdict is None:
-        return Gate(name="gate", passed=False, saw="no verdict came with the model", needs=_NEEDS_VERDICT)
-    numbers = {"ratio": verdict.ratio, "lower": verdict.lower, "upper": verdict.upper}
-    bad = [name for name, value in numbers.items() if value is None or not math.isfinite(value) or value < 0]
+        return Gate(name="gate", passed=False, saw="no verdict came with the model", needs=needs)
     said = f"{verdict.answer} against {verdict.against}"
-    if verdict.answer not in GOOD_ANSWERS:
-        saw = "; ".join([said, *verdict.reasons])
-    elif bad:
-        saw = f"{said}, but {bad[0]} is {numbers[bad[0]]}"
-    elif not _ordered(verdict):
-        saw = f"{said}, but {verdict.ratio} is not between {verdict.lower} and {verdict.upper}"
-    elif verdict.answer == "better" and not _below_one(verdict.upper):
-        saw = f"{said}, but the upper bound {verdict.upper} is not below 1"
-    else:
-        saw = f"{said}, loss ratio {verdict.ratio:.4f} with bounds {verdict.lower:.4f} to {verdict.upper:.4f}"
-        return Gate(name="gate", passed=True, saw=saw, needs=_NEEDS_VERDICT)
-    return Gate(name="gate", passed=False, saw=saw, needs=_NEEDS_VERDICT)
+    problem = _problem(verdict, good)
+    numbers = f", loss ratio {verdict.ratio} with bounds {verdict.lower} to {verdict.upper}"
+    return Gate(
+        name="gate", passed=problem is None, saw=said + (numbers if problem is None else problem), needs=needs
+    )
+
+
+def _problem(verdict: Verdict, good: Sequence[str]) -> str | None:
+    """What is wrong with a verdict, as the rest of a sentence; None when it is good."""
+    if verdict.answer not in good:
+        return "".join(f"; {reason}" for reason in verdict.reasons)
+    for name in ("ratio", "lower", "upper"):
+        value = getattr(verdict, name)
+        if value is None or not math.isfinite(value) or value < 0:
+            reasons = [reason for reason in verdict.reasons if reason.startswith(f"{name} is")]
+            return f", but {(reasons or [f'{name} is {value}'])[0]}"
+    ratio, lower, upper = (float(getattr(verdict, name)) for name in ("ratio", "lower", "upper"))
+    if not lower <= ratio <= upper:
+        return f", but {ratio} is not between {lower} and {upper}"
+    if verdict.answer == "better" and upper >= 1:
+        return f", but the upper bound {upper} is not below 1"
+    return None
 
 
 def benchmark_gate(rows: Sequence[Row], candidate: str, *, model_moves: bool) -> Gate:
@@ -87,13 +99,3 @@ def judged(gates: Sequence[Gate], waivers: Mapping[str, Waiver]) -> tuple[Gate, 
     if closed:
         raise GateClosed(closed)
     return result
-
-
-def _ordered(verdict: Verdict) -> bool:
-    if verdict.lower is None or verdict.ratio is None or verdict.upper is None:
-        return False
-    return verdict.lower <= verdict.ratio <= verdict.upper
-
-
-def _below_one(value: float | None) -> bool:
-    return value is not None and value < 1

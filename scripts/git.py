@@ -77,7 +77,7 @@ class Git:
         options = [part for setting in _HYGIENE for part in ("-c", setting)]
         try:
             done = subprocess.run(
-                ["git", *options, *arguments],  # noqa: S607 - the git on the PATH
+                ["git", *options, *arguments],
                 cwd=self.directory,
                 env=_environment(env or {}),
                 input=stdin,

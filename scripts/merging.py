@@ -33,16 +33,14 @@ def merge(forge: Forge, environment: str, number: int | None) -> Merged:
     """
     pull_request = wanted(forge, environment, number)
     with temporary_copy(forge.remote) as repository:
-        if pull_request.state != "merged":
+        message = ""
+        if pull_request.state == "open":
             checked(repository, pull_request, environment)
             message = merge_message(repository.commit(pull_request.head), pull_request)
-            forge.merge(pull_request.number, pull_request.head, message)
-        merged = forge.get(pull_request.number)
-        if merged.merge_commit is None:
-            raise Refused("merge_refused", f"#{merged.number} is {merged.state}, not merged")
+        commit = forge.merge(pull_request.number, pull_request.head, message)
         repository.fetch()
-        release = parse(repository.read(merged.merge_commit, path_of(environment)) or b"")
-        return Merged(merged.number, merged.merge_commit, release)
+        release = parse(repository.read(commit, path_of(environment)) or b"")
+        return Merged(pull_request.number, commit, release)
 
 
 def merge_message(commit: Commit, pull_request: PullRequest) -> str:

@@ -141,15 +141,13 @@ def _models() -> Models:
     from ml.model_store import ModelStore  # noqa: PLC0415
     from ml.registry import Registry  # noqa: PLC0415
     from ml.settings import MlSettings  # noqa: PLC0415
-
-    settings = MlSettings()
+    from ml.snapshot import Snapshot  # noqa: PLC0415
 
     def load_bundle(data: bytes, sha256: str) -> Manifest:
         return unpack(data, sha256).manifest
 
-    return Models(
-        Registry(settings), ModelStore(settings.model_store), load_bundle, load_snapshot=lambda *_: None
-    )
+    settings = MlSettings()
+    return Models(Registry(settings), ModelStore(settings.model_store), load_bundle, Snapshot.from_bytes)
 
 
 class _Parser(argparse.ArgumentParser):

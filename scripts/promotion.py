@@ -171,7 +171,7 @@ def _evidence(wish: Wish, live: Release, release: Release, candidate: Candidate)
     moves = release.model_version != live.model_version
     judged = gates.judged(
         [
-            gates.verdict_gate(candidate.verdict, model_moves=moves),
+            gates.verdict_gate(candidate.verdict, model_moves=moves, first=not live.has_model),
             gates.benchmark_gate(candidate.benchmark, candidate.model.candidate, model_moves=moves),
         ],
         wish.waivers,

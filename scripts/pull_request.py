@@ -17,6 +17,8 @@ _MAX_DIFF_CHARACTERS = 30_000
 _MAX_BENCHMARK_ROWS = 30
 _MAX_CELL_CHARACTERS = 400
 _BLOCK = re.compile(r"^```json\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_LONGEST_RUN = "`" * 40
+_LONG_RUN = re.compile(_LONGEST_RUN + "+")
 _TEMPLATE = Path(__file__).with_name("pull_request.md.j2")
 _NO_BREAK = "\u200b"  # after an @, so that nobody is called by a file name
 
@@ -117,7 +119,7 @@ def _shown_diff(diff: str | None, environment: str) -> tuple[str, str]:
         )
     if not diff:
         return "", f"**Empty**: the rendered manifests of {environment} do not change."
-    lines = diff.splitlines()
+    lines = _LONG_RUN.sub(_LONGEST_RUN, diff).splitlines()
     kept: list[str] = []
     room = _MAX_DIFF_CHARACTERS
     for line in lines:
@@ -146,6 +148,7 @@ def _slots(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _fence(text: str) -> str:
+    """Backticks that the text cannot end."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     return "`" * max(3, longest + 1)
 

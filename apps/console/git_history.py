@@ -1,14 +1,16 @@
 """The deployment log: what Git says was released, when, by whom and on which evidence."""
 
-import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import yaml
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from apps.console.evidence import Evidence
@@ -41,7 +43,7 @@ class Release(BaseModel):
 class Deployment:
     """A commit on the trunk that changed the release; `before` is what it replaced.
 
-    `is_rollback` says that this release ran before and came back.
+    `is_rollback` says that an older model came back, or with the same model an image that ran before.
     """
 
     commit: str
@@ -75,6 +77,11 @@ class History:
         """What Git says should run now."""
         return self.deployments[0] if self.deployments else None
 
+    @property
+    def by_version(self) -> list[tuple[str, Evidence]]:
+        """(release name, evidence), newest model first."""
+        return sorted(self.evidence.items(), key=lambda item: (-_version(item[0]), item[0]))
+
 
 class GitHistory:
     """Reads one environment's history from a bare repository; kept until the trunk moves."""
@@ -85,46 +92,45 @@ class GitHistory:
         self._timeout_seconds = settings.timeout_seconds
         self._release_path = f"environments/{settings.environment}/release.yaml"
         self._evidence_folder = f"environments/{settings.environment}/evidence/"
+        self._turn = CapacityLimiter(1)
         self._head, self._history = "", History()
 
     async def read(self) -> History:
-        """The history on the trunk as it is now.
+        """The history on the trunk as it is now; git runs beside the event loop, once at a time.
 
         Raises:
             Unreadable: There is no such repository or trunk, or git did not answer in time.
         """
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                head = (await self._git("rev-parse", "--verify", "--quiet", f"{self._trunk}^{{commit}}")).strip()
-                if head != self._head:
-                    self._head, self._history = head, await self._read(head)
-        except TimeoutError:
-            raise Unreadable(f"git did not answer within {self._timeout_seconds:g} s") from None
+        return await run_sync(self._current, limiter=self._turn)
+
+    def _current(self) -> History:
+        head = self._git("rev-parse", "--verify", "--quiet", f"{self._trunk}^{{commit}}").strip()
+        if head != self._head:
+            self._head, self._history = head, self._read(head)
         return self._history
 
-    async def _read(self, head: str) -> History:
-        evidence = await self._evidence(head)
+    def _read(self, head: str) -> History:
+        evidence = self._evidence(head)
         form = _FIELD.join(("%H", "%aI", "%an", "%s")) + _RECORD
-        log = await self._git(
-            "log", "--first-parent", f"--max-count={MAX_COMMITS}", f"--format={form}", head, "--", self._release_path
-        )
-        commits = [tuple(entry.strip("\n").split(_FIELD)) for entry in log.split(_RECORD) if entry.strip()]
-        files = await self._files([f"{commit[0]}:{self._release_path}" for commit in commits])
+        selection = ("--first-parent", f"--max-count={MAX_COMMITS}", head, "--", self._release_path)
+        log = self._git("log", f"--format={form}", *selection)
+        commits = [entry.strip("\n").split(_FIELD) for entry in log.split(_RECORD) if entry.strip()]
+        files = self._files([f"{commit[0]}:{self._release_path}" for commit in commits])
         return History(tuple(_deployments(commits, files, evidence)), evidence)
 
-    async def _evidence(self, head: str) -> dict[str, Evidence]:
-        listed = await self._git("ls-tree", "-r", "-z", "--name-only", head, "--", self._evidence_folder)
+    def _evidence(self, head: str) -> dict[str, Evidence]:
+        listed = self._git("ls-tree", "-r", "-z", "--name-only", head, "--", self._evidence_folder)
         paths = [path for path in listed.split("\0") if path.endswith(".json")]
-        files = await self._files([f"{head}:{path}" for path in paths])
+        files = self._files([f"{head}:{path}" for path in paths])
         found = {}
         for path, data in zip(paths, files, strict=True):
             with suppress(ValidationError):  # shown as a release without evidence
                 found[Path(path).stem] = Evidence.model_validate_json(data)
         return found
 
-    async def _files(self, names: Sequence[str]) -> list[bytes]:
+    def _files(self, names: Sequence[str]) -> list[bytes]:
         """Contents of `<commit>:<path>` by one git process; empty where there is no such file."""
-        output = await self._run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
+        output = self._run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
         contents = []
         for _ in names:
             header, _, output = output.partition(b"\n")
@@ -133,31 +139,29 @@ class GitHistory:
             output = output[size + 1 :]
         return contents
 
-    async def _git(self, *arguments: str) -> str:
-        return (await self._run(*arguments)).decode(errors="replace")
+    def _git(self, *arguments: str) -> str:
+        return self._run(*arguments).decode(errors="replace")
 
-    async def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+    def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         folder = str(self._repository)
+        command = ["git", "-c", f"safe.directory={folder}", "--git-dir", folder, *arguments]
         try:
-            process = await asyncio.create_subprocess_exec(
-                *("git", "-c", f"safe.directory={folder}", "--git-dir", folder),
-                *arguments,
+            done = subprocess.run(
+                command,
                 env=_environment(),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                input=stdin,
+                capture_output=True,
+                timeout=self._timeout_seconds,
+                check=False,
             )
+        except subprocess.TimeoutExpired:
+            raise Unreadable(f"git did not answer within {self._timeout_seconds:g} s") from None
         except FileNotFoundError:
             raise Unreadable("git is not installed here") from None
-        try:
-            output, errors = await process.communicate(stdin)
-        except BaseException:
-            process.kill()
-            raise
-        if process.returncode:
-            reason = errors.decode(errors="replace").strip() or f"{self._trunk} is not there"
+        if done.returncode:
+            reason = done.stderr.decode(errors="replace").strip() or f"{self._trunk} is not there"
             raise Unreadable(f"git cannot read {folder}: {reason}")
-        return output
+        return done.stdout
 
 
 def _environment() -> dict[str, str]:
@@ -182,12 +186,21 @@ def _deployments(
         release = _release(data)
         if release is None or release == before:
             continue
-        moment, name = datetime.fromisoformat(at), release.name
-        found.append(
-            Deployment(commit, moment, author, subject, release, before, name in earlier, evidence.get(name))
-        )
-        earlier.add(name)
+        moment, proof = datetime.fromisoformat(at), evidence.get(release.name)
+        back = before is not None and _went_back(before, release, earlier)
+        found.append(Deployment(commit, moment, author, subject, release, before, back, proof))
+        earlier.add(release.name)
     return reversed(found)
+
+
+def _went_back(before: Release, after: Release, earlier: Collection[str]) -> bool:
+    same = after.model_version == before.model_version
+    return after.model_version < before.model_version or (same and after.name in earlier)
+
+
+def _version(release_name: str) -> int:
+    number = release_name.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def _release(data: bytes) -> Release | None:

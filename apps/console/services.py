@@ -61,13 +61,20 @@ class Services:
 
     async def post(self, service: str, path: str, kind: type[Model], body: BaseModel) -> Answer[Model]:
         """A service's answer to a POST of `body`, read as `kind`."""
-        content = body.model_dump_json(exclude_none=True)
+        content = body.model_dump_json(exclude_unset=True)
         return await self._ask(
             "POST", service, path, kind, content=content, headers={"Content-Type": "application/json"}
         )
 
     async def _ask(
-        self, method: str, service: str, path: str, kind: type[Model], *, accept: int = HTTPStatus.OK, **options: Any
+        self,
+        method: str,
+        service: str,
+        path: str,
+        kind: type[Model],
+        *,
+        accept: int = HTTPStatus.OK,
+        **options: Any,
     ) -> Answer[Model]:
         headers = {request_id.HEADER: request_id.current_request_id(), **options.pop("headers", {})}
         try:
@@ -79,25 +86,30 @@ class Services:
         try:
             return Answer(kind.model_validate_json(found.content), found.status_code, None)
         except ValidationError:
-            return Answer(None, found.status_code, f"{service} answered {path} in a form this console cannot read")
+            return Answer(
+                None, found.status_code, f"{service} answered {path} in a form this console cannot read"
+            )
 
     async def states(self) -> list[ServiceState]:
         """Every service, asked at the same time."""
         return list(await asyncio.gather(*(self._state(name) for name in NAMES)))
 
     async def _state(self, name: str) -> ServiceState:
-        unready = HTTPStatus.SERVICE_UNAVAILABLE
-        answer = await self._ask("GET", name, "/ready", Readiness, accept=unready)
+        answer = await self._ask("GET", name, "/ready", Readiness, accept=HTTPStatus.SERVICE_UNAVAILABLE)
+        up, url = answer.status > 0, self._urls[name]
         if answer.value is None:
-            return ServiceState(name, self._urls[name], answer.status > 0, False, (answer.missing or "",))
-        failing = [
-            f"{check}: {result.detail or ''}" for check, result in answer.value.checks.items() if not result.ready
-        ]
-        return ServiceState(name, self._urls[name], True, answer.value.ready, tuple(failing))
+            return ServiceState(name, url, up=up, ready=False, details=(answer.missing or "",))
+        checks = answer.value.checks
+        failing = tuple(f"{check}: {found.detail}" for check, found in checks.items() if not found.ready)
+        return ServiceState(name, url, up=up, ready=answer.value.ready, details=failing)
 
 
 def _reason(error: Exception) -> str:
-    return "no answer in time" if isinstance(error, httpx.TimeoutException) else str(error) or type(error).__name__
+    return (
+        "no answer in time"
+        if isinstance(error, httpx.TimeoutException)
+        else str(error) or type(error).__name__
+    )
 
 
 def _detail(answer: httpx.Response, service: str) -> str:

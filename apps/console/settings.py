@@ -21,5 +21,9 @@ class ConsoleSettings(ServiceSettings):
     decision_url: str = Field(default="http://127.0.0.1:8002", pattern=_URL)
     timeout_seconds: float = Field(default=1.0, gt=0, description="longest wait for a service or for git")
     repository: Path = Field(description="bare Git repository with the environments")
-    trunk: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="branch that is deployed")
-    environment: str = Field(default="local", pattern="^[a-z][a-z0-9-]*$", description="folder under environments/")
+    trunk: str = Field(
+        default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="branch that is deployed"
+    )
+    environment: str = Field(
+        default="local", pattern="^[a-z][a-z0-9-]*$", description="folder under environments/"
+    )

@@ -29,6 +29,7 @@ LARGEST_TARGET: Final = 30.0
 PARAMETERS: Final = {
     "learning_rate": 0.08,
     "num_leaves": 20,
+    "max_bin": 63,
     "min_data_in_leaf": 60,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,

@@ -135,7 +135,7 @@ def _weights(past: Sequence[Sequence[Hindcast]]) -> Floats:
     loss = np.array([float(np.sum((mean - target) ** 2)) for mean in means])
     kept = np.flatnonzero(loss <= loss[-1])  # the last member is naive
     weights = np.zeros(len(past))
-    weights[kept] = _ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
+    weights[kept] = ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
     return weights
 
 
@@ -145,7 +145,7 @@ def _scaled(hindcast: Hindcast, units: Floats) -> Floats:
     return scaled
 
 
-def _ridge_to_equal(columns: Floats, target: Floats) -> Floats:
+def ridge_to_equal(columns: Floats, target: Floats) -> Floats:
     """Non-negative least squares with a ridge towards equal weights, by coordinate descent."""
     count, equal = columns.shape[1], 1.0 / columns.shape[1]
     penalty = RIDGE * RIDGE * max(len(target), 1)

@@ -66,7 +66,8 @@ class SeedRecipe:
 
 
 def _raw(rows: Floats, size: Floats) -> Floats:
-    return np.concatenate([rows[:, _VOLUMES] * size[:, np.newaxis], rows[:, _SHARES]], axis=1)
+    raw = np.concatenate([rows[:, _VOLUMES] * size[:, np.newaxis], rows[:, _SHARES]], axis=1)
+    return np.where(np.isnan(raw), 0.0, raw)
 
 
 BENCHMARK: Final[dict[str, type[Model]]] = {**CANDIDATES, SeedRecipe.name: SeedRecipe}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
@@ -21,7 +22,7 @@ WEIGHTS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
-class PointModel:
+class PointModel(ABC):
     """Base of models without fitted values: the forecast is a function of the product's own history."""
 
     promotable: ClassVar[bool] = True
@@ -36,9 +37,10 @@ class PointModel:
         """Point forecast; 0 for a product that never sold."""
         return Prediction(np.nan_to_num(self.point(history)), None)
 
+    @abstractmethod
     def point(self, history: History) -> Floats:
         """(n,) expected units; may be NaN where nothing is known."""
-        raise NotImplementedError
+        ...
 
     def state(self) -> State:
         """Empty."""

@@ -20,6 +20,10 @@ _EVENT = """
     max({name}) FILTER (WHERE back = 1) / {per} AS {name}_1,
     avg({name}) FILTER (WHERE back <= 3) / {per} AS {name}_3"""
 
+_GROWTH = """
+CREATE MACRO limited(now, before) AS CASE WHEN before > 0 AND now > 10 * before THEN 10 ELSE now / nullif(before, 0) END
+"""
+
 _QUERY = """
 WITH past AS (SELECT *, $origin - month AS back FROM panel WHERE month < $origin),
 sized AS (
@@ -49,10 +53,10 @@ SELECT product,
     sin(2 * pi() * ($calendar % 12) / 12) AS month_sin,
     cos(2 * pi() * ($calendar % 12) / 12) AS month_cos,
     any_value(c1 / nullif(s1, 0)) AS category_share,
-    least(any_value(c1 / nullif(c2, 0)), 10) AS category_growth,
-    least(any_value(c12 / nullif(c13, 0)), 10) AS category_growth_last_year,
-    least(any_value(s1 / nullif(s2, 0)), 10) AS shop_growth,
-    least(any_value(s12 / nullif(s13, 0)), 10) AS shop_growth_last_year,
+    any_value(limited(c1, c2)) AS category_growth,
+    any_value(limited(c12, c13)) AS category_growth_last_year,
+    any_value(limited(s1, s2)) AS shop_growth,
+    any_value(limited(s12, s13)) AS shop_growth_last_year,
     avg(price) FILTER (WHERE back <= 12) AS price_cents,
     max(price) FILTER (WHERE back = 1) / price_cents AS relative_price,
     max(price) FILTER (WHERE back = 1) / max(price) FILTER (WHERE back = 2) AS price_change, {events}
@@ -81,6 +85,8 @@ def query_features(history: History, origin: int) -> dict[str, NDArray[np.float6
     with duckdb.connect() as connection:
         connection.register("raw", columns)
         nulls = ", ".join(f"nullif({name}, 'NaN'::DOUBLE) AS {name}" for name in ("price", *EVENT_COLUMNS))
-        connection.execute(f"CREATE TABLE panel AS SELECT product, month, units, category, {nulls} FROM raw")  # noqa: S608
+        copied = f"CREATE TABLE panel AS SELECT product, month, units, category, {nulls} FROM raw"  # noqa: S608
+        connection.execute(copied)
+        connection.execute(_GROWTH)
         found = connection.execute(query, {"origin": origin, "calendar": calendar}).fetchnumpy()
     return {name: np.ma.filled(np.ma.asarray(values, dtype=float), np.nan) for name, values in found.items()}

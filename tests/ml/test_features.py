@@ -1,4 +1,4 @@
-"""Features equal the same numbers in SQL, see nothing of the future, and have the same bits alone and in company."""
+"""Features equal the same numbers in SQL, see no future, and have the same bits alone and in company."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ml.features import FEATURES, CategoryTotals, build, category_totals, level, scale, squared_scale
 from ml.history import EXTRA, History
 from tests.ml.feature_query import EVENT_COLUMNS, query_features
-from tests.ml.small_shop import small_shop
+from tests.ml.small_history import small_shop
 
 
 def shop_with_events(products: int = 30, months: int = 24, seed: int = 1) -> History:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ml.history import History
-from tests.ml.small_shop import small_shop
+from tests.ml.small_history import small_shop
 
 
 def test_cutting_at_a_month_keeps_all_products_and_only_earlier_months() -> None:

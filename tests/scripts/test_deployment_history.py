@@ -59,7 +59,9 @@ def history(*names: str) -> DeploymentHistory:
         (["11-a", "12-a fixed", "12-a", "11-a"], ["12-a"], []),
     ],
 )
-def test_a_release_that_an_older_one_replaced_is_held(names: list[str], held: list[str], free: list[str]) -> None:
+def test_a_release_that_an_older_one_replaced_is_held(
+    names: list[str], held: list[str], free: list[str]
+) -> None:
     derived = history(UNRELEASED, *names)
     assert [name for name in held if derived.hold_on(release(name)) is None] == []
     assert [name for name in free if derived.hold_on(release(name)) is not None] == []
@@ -90,7 +92,9 @@ def test_a_rollback_goes_to_the_release_before_that_is_not_held(
 
 def test_a_hold_says_what_and_which_commit() -> None:
     hold = history(UNRELEASED, "11-a", "12-a", "11-a").holds[0]
-    assert str(hold) == f"model 12 was rolled back by commit {3:012x} (11-a)".replace(f"{3:012x}", f"{3:040x}"[:12])
+    assert str(hold) == f"model 12 was rolled back by commit {3:012x} (11-a)".replace(
+        f"{3:012x}", f"{3:040x}"[:12]
+    )
     assert hold.release.name == "12-a"
 
 
@@ -99,7 +103,12 @@ def test_history_is_read_from_git_with_reverts_and_un_holds_in_their_order(world
     second = world.promote(2)
     world.revert_as_person(second.commit)
     derived = read(world.git, "local", TRUNK)
-    assert [each.after.name for each in derived.deployments] == ["0-unreleased", "1-abc1234", "2-abc1234", "1-abc1234"]
+    assert [each.after.name for each in derived.deployments] == [
+        "0-unreleased",
+        "1-abc1234",
+        "2-abc1234",
+        "1-abc1234",
+    ]
     assert [each.is_rollback for each in derived.deployments] == [False, False, False, True]
     assert derived.hold_on(release("2-abc1234"))
     world.commit_as_person("let it try again\n\nUn-hold: 2-abc1234 the store was full")

@@ -36,7 +36,9 @@ def test_a_folder_that_is_no_forge_and_a_tree_without_files_are_refused(tmp_path
         LocalForge.create(tmp_path / "forge.git", tmp_path, "promoter")
 
 
-def test_the_users_git_configuration_and_hooks_do_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_git_configuration_and_hooks_do_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hooks = world.folder / "hooks"
     hooks.mkdir()
     for name in ("pre-receive", "reference-transaction", "pre-push", "post-receive"):
@@ -46,7 +48,11 @@ def test_the_users_git_configuration_and_hooks_do_nothing(world: World, monkeypa
     configuration.write_text(f"[core]\n\thooksPath = {hooks}\n[commit]\n\tgpgSign = true\n")
     monkeypatch.setenv("HOME", str(world.folder))
     (world.folder / ".gitconfig").write_text(configuration.read_text())
-    for name, value in {"GIT_CONFIG_GLOBAL": str(configuration), "GIT_DIR": "/nowhere", "GIT_AUTHOR_NAME": "x"}.items():
+    for name, value in {
+        "GIT_CONFIG_GLOBAL": str(configuration),
+        "GIT_DIR": "/nowhere",
+        "GIT_AUTHOR_NAME": "x",
+    }.items():
         monkeypatch.setenv(name, value)
     assert push_branch(world, "a", {"a": b"1"})
 
@@ -57,7 +63,11 @@ def test_a_merge_is_one_commit_on_the_trunk_with_the_branches_change(world: Worl
     opened = world.forge.open_pull_request("a", "title", "body")
     assert (opened.number, opened.state, opened.head, opened.author) == (1, "open", head, "promoter")
     push_branch(world, "elsewhere", {"b": b"2"})
-    world.forge.merge(world.forge.open_pull_request("elsewhere", "t", "b").number, world.git.ref("refs/heads/elsewhere") or "", "b")
+    world.forge.merge(
+        world.forge.open_pull_request("elsewhere", "t", "b").number,
+        world.git.ref("refs/heads/elsewhere") or "",
+        "b",
+    )
     commit = world.forge.merge(1, head, "title (#1)\n\nwhy\n")
     merged = world.forge.get(1)
     assert (merged.state, merged.merge_commit) == ("merged", commit)
@@ -90,7 +100,7 @@ def test_a_file_that_the_trunk_changed_too_is_not_merged(world: World) -> None:
     head = push_branch(world, "a", {"environments/local/release.yaml": b"mine"})
     world.forge.open_pull_request("a", "t", "b")
     world.commit_as_person("theirs", {"environments/local/release.yaml": b"theirs"})
-    with pytest.raises(MergeRefused, match="the trunk changed environments/local/release.yaml"):
+    with pytest.raises(MergeRefused, match=r"the trunk changed environments/local/release\.yaml"):
         world.forge.merge(1, head, "m")
     assert world.file() == b"theirs"
 
@@ -179,10 +189,13 @@ def test_eight_writers_at_once_number_their_pull_requests_without_a_gap(world: W
     assert [world.git.read(TRUNK, f"f{index}") for index in range(8)] == [b"1"] * 8
 
 
-def test_a_merge_survives_a_push_by_somebody_else_in_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_survives_a_push_by_somebody_else_in_between(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head = push_branch(world, "a", {"a": b"1"})
     world.forge.open_pull_request("a", "t", "b")
-    real, pushed = Git.run, []
+    real = Git.run
+    pushed: list[bool] = []
 
     def run(self: Git, *arguments: str, **more: object) -> bytes:
         if arguments[0] == "update-ref" and b"refs/heads/main" in more["stdin"] and not pushed:  # type: ignore[operator]
@@ -195,7 +208,9 @@ def test_a_merge_survives_a_push_by_somebody_else_in_between(world: World, monke
     assert (world.git.read(TRUNK, "a"), world.git.read(TRUNK, "other")) == (b"1", b"3")
 
 
-def test_a_trunk_that_cannot_be_moved_is_said_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trunk_that_cannot_be_moved_is_said_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head = push_branch(world, "a", {"a": b"1"})
     world.forge.open_pull_request("a", "t", "b")
     monkeypatch.setattr(LocalForge, "_try_swap", lambda *_: False)

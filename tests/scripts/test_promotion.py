@@ -19,8 +19,8 @@ from tests.scripts.world import RELEASE, World
 
 
 def changed_lines(before: bytes, after: bytes) -> int:
-    lines = difflib.ndiff(before.splitlines(keepends=True), after.splitlines(keepends=True))
-    return sum(line.startswith("+ ") for line in lines)
+    lines = difflib.unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=0, lineterm="")
+    return sum(line.startswith("+") for line in lines) - 1  # the head of the diff has one too
 
 
 def open_numbers(world: World) -> list[int]:
@@ -39,7 +39,9 @@ def test_a_promotion_is_one_commit_of_the_release_lines_and_one_evidence_file(wo
     evidence = Evidence.from_bytes(world.git.read(head, evidence_path) or b"")
     commit = world.git.commit(head)
     assert commit.subject == "local: model 1, image abc1234"
-    assert {key: commit.trailer(key) for key in ("Requested-by", "Model-Version", "Model-Sha256", "Image-Tag")} == {
+    assert {
+        key: commit.trailer(key) for key in ("Requested-by", "Model-Version", "Model-Sha256", "Image-Tag")
+    } == {
         "Requested-by": "ada",
         "Model-Version": "1",
         "Model-Sha256": digest,
@@ -51,7 +53,9 @@ def test_a_promotion_is_one_commit_of_the_release_lines_and_one_evidence_file(wo
     assert world.file() == RELEASE  # nothing is live before the merge
 
 
-@pytest.mark.parametrize(("version", "tag", "lines"), [("1", "def5678", 1), ("2", "abc1234", 2), ("2", "def5678", 3)])
+@pytest.mark.parametrize(
+    ("version", "tag", "lines"), [("1", "def5678", 1), ("2", "abc1234", 2), ("2", "def5678", 3)]
+)
 def test_the_diff_is_one_line_for_an_image_two_for_a_model_three_for_both(
     world: World, version: str, tag: str, lines: int
 ) -> None:
@@ -122,13 +126,22 @@ def test_the_first_promotion_names_a_model_and_an_image(world: World) -> None:
 GATES: dict[str, tuple[dict[str, Any], str]] = {
     "no verdict": ({"verdict": None}, "no verdict came with the model"),
     "verdict is no object": ({"verdict": [1]}, "no verdict came with the model"),
-    "worse": ({"verdict": {"answer": "worse", "reasons": ["ratio above 1"]}}, "worse against None; ratio above 1"),
+    "worse": (
+        {"verdict": {"answer": "worse", "reasons": ["ratio above 1"]}},
+        "worse against None; ratio above 1",
+    ),
     "not enough data": ({"verdict": {"answer": "not_enough_data"}}, "not_enough_data"),
     "empty": ({"verdict": {}}, "None against None"),
-    "unknown answer": ({"verdict": {"answer": "BETTER", "against": "x", "ratio": 0.5, "lower": 0.4, "upper": 0.6}}, "BETTER"),
+    "unknown answer": (
+        {"verdict": {"answer": "BETTER", "against": "x", "ratio": 0.5, "lower": 0.4, "upper": 0.6}},
+        "BETTER",
+    ),
     "no benchmark": ({"benchmark": None}, "no row for mix, only nothing"),
     "empty benchmark": ({"benchmark": []}, "no row for mix"),
-    "benchmark without the candidate": ({"benchmark": [{"candidate": "naive"}]}, "no row for mix, only naive"),
+    "benchmark without the candidate": (
+        {"benchmark": [{"candidate": "naive"}]},
+        "no row for mix, only naive",
+    ),
     "benchmark without a baseline": ({"benchmark": [{"candidate": "mix", "wape": 0.1}]}, "mix alone"),
     "benchmark with NaN": (
         {"benchmark": [{"candidate": "mix", "wape": float("nan")}, {"candidate": "naive"}]},
@@ -141,8 +154,15 @@ GATES: dict[str, tuple[dict[str, Any], str]] = {
 }
 for field in ("ratio", "lower", "upper"):
     for value in (float("nan"), float("inf"), None, "0.5", -0.1, True):
-        verdict = {"answer": "better", "against": "naive", "ratio": 0.9, "lower": 0.8, "upper": 0.95, field: value}
-        GATES[f"{field} is {value!r}"] = ({"verdict": verdict}, f"but {field} is")
+        verdict = {
+            "answer": "better",
+            "against": "naive",
+            "ratio": 0.9,
+            "lower": 0.8,
+            "upper": 0.95,
+            field: value,
+        }
+        GATES[f"{field} is {value!r}"] = ({"verdict": verdict}, f", but {field} is")
 GATES["ratio outside its bounds"] = (
     {"verdict": {"answer": "better", "against": "naive", "ratio": 0.97, "lower": 0.8, "upper": 0.95}},
     "0.97 is not between 0.8 and 0.95",
@@ -153,9 +173,18 @@ GATES["better, yet the upper bound is one"] = (
 )
 
 
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One world for wishes that change nothing."""
+    return World(tmp_path_factory.mktemp("world"))
+
+
 @pytest.mark.parametrize("name", GATES)
-def test_a_gate_without_a_good_answer_opens_nothing_and_names_the_reason(world: World, name: str) -> None:
-    papers, text = GATES[name]
+def test_a_gate_without_a_good_answer_opens_nothing_and_names_the_reason(
+    shared_world: World, name: str
+) -> None:
+    (papers, text), world = GATES[name], shared_world
+    world.registry.papers.clear()
     world.train(1, **papers)
     refs = world.refs()
     with pytest.raises(Refused) as caught:
@@ -165,16 +194,23 @@ def test_a_gate_without_a_good_answer_opens_nothing_and_names_the_reason(world: 
     assert world.refs() == refs
 
 
-def test_non_inferior_is_enough_and_raises_the_risk(world: World) -> None:
+def test_not_worse_is_enough_for_a_later_model_and_not_for_the_first(world: World) -> None:
+    not_worse = {"answer": "non_inferior", "against": "mix", "ratio": 1.0, "lower": 0.97, "upper": 1.02}
+    world.train(1, verdict=not_worse)
+    with pytest.raises(Refused, match="it needs answer better, finite"):
+        world.open("1")
+    world.train(1)
     world.promote(1)
-    world.train(2, verdict={"answer": "non_inferior", "against": "mix", "ratio": 1.0, "lower": 0.97, "upper": 1.02})
+    world.train(2, verdict=not_worse)
     opened = world.open("2")
     assert opened.pull_request is not None
     assert "## Risk: Medium" in opened.pull_request.body
 
 
 def test_a_waiver_is_kept_in_the_evidence_with_name_and_reason(world: World) -> None:
-    world.train(1, verdict={"answer": "worse", "against": "naive", "ratio": float("nan"), "lower": 1, "upper": 2})
+    world.train(
+        1, verdict={"answer": "worse", "against": "naive", "ratio": float("nan"), "lower": 1, "upper": 2}
+    )
     waivers = {"gate": Waiver(by="cy", reason="a holiday that no model knows")}
     opened = world.open(waivers=waivers)
     assert opened.pull_request is not None
@@ -266,7 +302,9 @@ def test_a_newer_candidate_supersedes_the_open_one_with_a_link(world: World) -> 
     comment = world.forge.comments(1)[0]["text"]
     assert second.pull_request.branch in comment
     assert second.pull_request.head in comment
-    assert world.git.refs("refs/heads/promote/") == {f"refs/heads/{second.pull_request.branch}": second.pull_request.head}
+    assert world.git.refs("refs/heads/promote/") == {
+        f"refs/heads/{second.pull_request.branch}": second.pull_request.head
+    }
 
 
 def test_what_was_superseded_may_come_again(world: World) -> None:
@@ -332,7 +370,9 @@ def test_a_model_older_than_the_live_one_is_not_proposed(world: World) -> None:
         world.open("1")
 
 
-def test_after_a_persons_revert_a_hundred_proposals_open_nothing_and_a_newer_one_opens_once(world: World) -> None:
+def test_after_a_persons_revert_a_hundred_proposals_open_nothing_and_a_newer_one_opens_once(
+    world: World,
+) -> None:
     first = world.promote(1).release
     second = world.promote(2)
     before = world.file()
@@ -362,7 +402,9 @@ def test_an_un_held_release_is_proposed_and_merged_again(world: World) -> None:
 def test_a_comment_that_changed_on_the_trunk_does_not_block_the_same_wish(world: World) -> None:
     world.train(1)
     world.open()
-    world.commit_as_person("say more", {"environments/local/release.yaml": RELEASE.replace(b"line by line", b"by line")})
+    world.commit_as_person(
+        "say more", {"environments/local/release.yaml": RELEASE.replace(b"line by line", b"by line")}
+    )
     with pytest.raises(Refused, match="is stale"):
         world.merge(1)
     again = world.open()

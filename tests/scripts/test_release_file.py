@@ -8,8 +8,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scripts.release_file import BadReleaseFile, Release, edit, evidence_path_of, parse, path_of
 from scripts.errors import Refused
+from scripts.release_file import BadReleaseFile, Release, edit, evidence_path_of, parse, path_of
 from tests.scripts.world import RELEASE
 
 SHA = "5f0c" * 16
@@ -23,7 +23,9 @@ releases = st.builds(
 )
 prose = st.text("#:\"'{}[]|>&*!%@` -abcçğüşİ1", max_size=12)
 comments = st.one_of(st.just(""), prose.map("  # {}".format), prose.map(" #{}".format))
-fillers = st.lists(st.one_of(st.just(""), st.just("   "), prose.map("  # {}".format), prose.map("#{}".format)), max_size=2)
+fillers = st.lists(
+    st.one_of(st.just(""), st.just("   "), prose.map("  # {}".format), prose.map("#{}".format)), max_size=2
+)
 
 
 @st.composite
@@ -35,7 +37,13 @@ def files(draw: st.DrawFn) -> tuple[bytes, Release]:
     order = draw(st.permutations(["image_tag", "model_version", "model_sha256"]))
     head = ["apiVersion: v1", "kind: ConfigMap", "metadata:", "  name: release", "  annotations:"]
     head.append('    config.kubernetes.io/local-config: "true"')
-    lines = [*draw(fillers), *draw(st.sampled_from([[], ["---"]])), *head, *draw(fillers), "data:" + draw(comments)]
+    lines = [
+        *draw(fillers),
+        *draw(st.sampled_from([[], ["---"]])),
+        *head,
+        *draw(fillers),
+        "data:" + draw(comments),
+    ]
     for key in order:
         gap = " " * draw(st.integers(1, 4))
         lines += [f'{indent}{key}:{gap}"{getattr(release, key)}"{draw(comments)}', *draw(fillers)]
@@ -59,7 +67,9 @@ def test_an_edit_changes_the_values_and_no_other_byte(file: tuple[bytes, Release
     assert edit(changed, old) == data  # so nothing but the values was touched
     before, after = data.split(b"\n"), changed.split(b"\n")
     differing = [one for one, other in zip(before, after, strict=True) if one != other]
-    wanted = sum(getattr(old, key) != getattr(new, key) for key in ("image_tag", "model_version", "model_sha256"))
+    wanted = sum(
+        getattr(old, key) != getattr(new, key) for key in ("image_tag", "model_version", "model_sha256")
+    )
     assert len(differing) == wanted
 
 
@@ -90,20 +100,28 @@ BAD = {
     "version in other digits": (replaced('"0"', '"١٢"'), 11, "not a whole number"),
     "version below zero": (replaced('"0"', '"-1"'), 11, "not a whole number"),
     "version too large": (replaced('"0"', '"1000000000"'), 11, "less than 1000000000"),
-    "sha too short": (replaced("0000000000\"\n", '"\n'), 12, "should match pattern"),
-    "sha in capitals": (replaced("0000000000\"\n", 'ABCDEFABCD"\n'), 12, "should match pattern"),
+    "sha too short": (replaced('0000000000"\n', '"\n'), 12, "should match pattern"),
+    "sha in capitals": (replaced('0000000000"\n', 'ABCDEFABCD"\n'), 12, "should match pattern"),
     "tag with a slash": (replaced("unreleased", "a/b"), 9, "should match pattern"),
     "empty tag": (replaced("unreleased", ""), 9, "should match pattern"),
     "tag too long": (replaced("unreleased", "a" * 129), 9, "should match pattern"),
     "no data": (replaced("data:\n", "other:\n"), 13, "image_tag is missing"),
     "data twice": (RELEASE + b'data:\n  image_tag: "x"\n', 14, "there twice"),
-    "flow style": (RELEASE[: RELEASE.index(b"\ndata:") + 1] + b'data: {image_tag: "x"}\n', 9, "image_tag is missing"),
+    "flow style": (
+        RELEASE[: RELEASE.index(b"\ndata:") + 1] + b'data: {image_tag: "x"}\n',
+        9,
+        "image_tag is missing",
+    ),
     "tabs": (replaced(VERSION, VERSION.replace("  ", "\t")), 13, "missing"),
     "other kind": (replaced("ConfigMap", "Secret"), 1, "must be a ConfigMap"),
     "reaches the cluster": (replaced('"true"', '"false"'), 1, "must be a ConfigMap"),
     "not YAML": (replaced("metadata:", "metadata: ["), 6, "not YAML"),
     "not UTF-8": (RELEASE + b"# \xff\n", 1, "not YAML"),
-    "a line break only YAML knows": (RELEASE.replace(b"commit of", 'x\u2028  image_tag: "other"'.encode()), 10, "not YAML"),
+    "a line break only YAML knows": (
+        RELEASE.replace(b"commit of", 'x\u2028  image_tag: "other"'.encode()),
+        10,
+        "not YAML",
+    ),
     "empty": (b"", 1, "image_tag is missing"),
 }
 

@@ -1,7 +1,7 @@
-"""A small world for promotions: a local forge, a registry in memory, a real model store, a clock that is set by hand."""
+"""A small world for promotions: a local forge, a registry in memory, a real model store, a clock set by hand."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -184,6 +184,11 @@ class World:
     def revert_as_person(self, commit: str) -> str:
         """A plain `git revert` on main, pushed; the new commit's id comes back."""
         return self._commit_and_push(self._clone(), "revert", "--no-edit", commit)
+
+    def edit_body(self, number: int, body: str) -> None:
+        """Change the text of a pull request as the forge's page lets anybody do."""
+        sha, record = self.forge._stored(number)
+        self.forge._store(sha, replace(record, body=body))
 
     def refs(self) -> dict[str, str]:
         return self.git.refs("refs/")

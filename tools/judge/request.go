@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -13,37 +12,26 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-var objectInterfaces = admission.NewObjectInterfacesFromScheme(scheme.Scheme)
-
-func init() {
-	if err := admissionv1.AddToScheme(scheme.Scheme); err != nil {
-		panic(err)
-	}
-}
-
-// attributes is the request as admission plug-ins get it.
+// attributes is the request as an admission plug-in gets it.
 func attributes(request *admissionv1.AdmissionRequest) (admission.Attributes, error) {
 	object, err := decodeOptional(request.Object)
 	if err != nil {
 		return nil, err
 	}
-	old, err := decodeOptional(request.OldObject)
+	oldObject, err := decodeOptional(request.OldObject)
 	if err != nil {
 		return nil, err
 	}
+	requester := &user.DefaultInfo{Name: request.UserInfo.Username, Groups: request.UserInfo.Groups}
 	return admission.NewAttributesRecord(
-		object, old, schema.GroupVersionKind(request.Kind), request.Namespace, request.Name,
+		object, oldObject, schema.GroupVersionKind(request.Kind), request.Namespace, request.Name,
 		schema.GroupVersionResource(request.Resource), request.SubResource, admission.Operation(request.Operation),
-		nil, false, requester(request.UserInfo),
+		nil, false, requester,
 	), nil
 }
 
-func requester(info authenticationv1.UserInfo) user.Info {
-	return &user.DefaultInfo{Name: info.Username, UID: info.UID, Groups: info.Groups}
-}
-
 func decodeOptional(raw runtime.RawExtension) (runtime.Object, error) {
-	if len(raw.Raw) == 0 || string(raw.Raw) == "null" {
+	if len(raw.Raw) == 0 {
 		return nil, nil
 	}
 	return decode(raw.Raw)

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 
 	policyv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,100 +15,51 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// installed is what the cluster holds while the requests arrive.
-type installed struct {
-	policies   []*policyv1.ValidatingAdmissionPolicy
-	bindings   []*policyv1.ValidatingAdmissionPolicyBinding
-	namespaces []*corev1.Namespace
+// cluster is what stands in the cluster when the requests arrive.
+type cluster struct {
+	objects []runtime.Object
 }
 
-// rule is one policy in an admission plug-in of its own, so that each refusal is seen and not only the first.
-type rule struct {
-	name   string
-	plugin *validating.Plugin
+// rules is the plug-in with the cluster's policies loaded.
+type rules struct {
+	plugin     *validating.Plugin
+	interfaces admission.ObjectInterfaces
 }
 
-func (i *installed) add(object runtime.Object) error {
+// install adds a policy, binding or namespace, with what the API server's defaulting would add to it.
+func (c *cluster) install(object runtime.Object) error {
 	switch object := object.(type) {
 	case *policyv1.ValidatingAdmissionPolicy:
-		i.policies = append(i.policies, withDefaults(object))
+		if object.Spec.FailurePolicy == nil {
+			fail := policyv1.Fail
+			object.Spec.FailurePolicy = &fail
+		}
+		selectEverything(object.Spec.MatchConstraints)
 	case *policyv1.ValidatingAdmissionPolicyBinding:
 		selectEverything(object.Spec.MatchResources)
-		i.bindings = append(i.bindings, object)
+		// A denial names the first failed validation, warnings name them all.
+		if slices.Contains(object.Spec.ValidationActions, policyv1.Deny) {
+			object.Spec.ValidationActions = []policyv1.ValidationAction{policyv1.Deny, policyv1.Warn}
+		}
 	case *corev1.Namespace:
-		i.namespaces = append(i.namespaces, object)
 	default:
 		return fmt.Errorf("%s is no policy, binding, namespace or AdmissionReview", object.GetObjectKind().GroupVersionKind())
 	}
+	c.objects = append(c.objects, object)
 	return nil
 }
 
-// rules starts a plug-in for each policy; stop ends them all.
-func (i *installed) rules() (rules []rule, stop func()) {
-	done := make(chan struct{})
-	for _, policy := range i.policies {
-		objects := []runtime.Object{policy}
-		for _, binding := range i.bindings {
-			if binding.Spec.PolicyName == policy.Name {
-				objects = append(objects, binding)
-			}
-		}
-		for _, namespace := range i.namespaces {
-			objects = append(objects, namespace)
-		}
-		rules = append(rules, rule{policy.Name, start(objects, done)})
-	}
-	return rules, func() { close(done) }
-}
-
-// start runs the plug-in as the API server does, on a client that knows these objects only.
-func start(objects []runtime.Object, done <-chan struct{}) *validating.Plugin {
-	client := fake.NewSimpleClientset(objects...)
-	factory := informers.NewSharedInformerFactory(client, 0)
-	plugin := validating.NewPlugin(nil)
-	plugin.SetExternalKubeInformerFactory(factory)
-	plugin.SetExternalKubeClientSet(client)
-	plugin.SetDynamicClient(&dynamic.DynamicClient{}) // asked for parameters only, and a paramKind finds no mapping
-	plugin.SetRESTMapper(meta.NewDefaultRESTMapper(nil))
-	plugin.SetAuthorizer(authorizer.AuthorizerFunc(nobody))
-	plugin.SetDrainedNotification(done)
-	if err := plugin.ValidateInitialization(); err != nil {
-		panic(err) // a setter above is missing
-	}
-	factory.Start(done)
-	return plugin
-}
-
-func (r rule) validate(request admission.Attributes) error {
-	return r.plugin.Validate(context.Background(), request, objectInterfaces)
-}
-
-func nobody(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
-	return authorizer.DecisionDeny, "", nil
-}
-
-// withDefaults fills in what the API server's defaulting would, for what is left out.
-func withDefaults(policy *policyv1.ValidatingAdmissionPolicy) *policyv1.ValidatingAdmissionPolicy {
-	fail := policyv1.Fail
-	if policy.Spec.FailurePolicy == nil {
-		policy.Spec.FailurePolicy = &fail
-	}
-	selectEverything(policy.Spec.MatchConstraints)
-	return policy
-}
-
+// selectEverything fills in the selectors and the match policy that are left out.
 func selectEverything(match *policyv1.MatchResources) {
 	if match == nil {
 		return
-	}
-	equivalent := policyv1.Equivalent
-	if match.MatchPolicy == nil {
-		match.MatchPolicy = &equivalent
 	}
 	if match.NamespaceSelector == nil {
 		match.NamespaceSelector = &metav1.LabelSelector{}
@@ -113,4 +67,54 @@ func selectEverything(match *policyv1.MatchResources) {
 	if match.ObjectSelector == nil {
 		match.ObjectSelector = &metav1.LabelSelector{}
 	}
+	if match.MatchPolicy == nil {
+		equivalent := policyv1.Equivalent
+		match.MatchPolicy = &equivalent
+	}
+}
+
+// start runs the plug-in as the API server does, on a client that knows the cluster's objects only. Policies with
+// parameters cannot be judged: no kind of parameter is mapped, so refusals ends with an error.
+func (c *cluster) start() (rules rules, stop func(), err error) {
+	done := make(chan struct{})
+	client := fake.NewSimpleClientset(c.objects...)
+	factory := informers.NewSharedInformerFactory(client, 0)
+	plugin := validating.NewPlugin(nil)
+	plugin.SetExternalKubeInformerFactory(factory)
+	plugin.SetExternalKubeClientSet(client)
+	plugin.SetDynamicClient(&dynamic.DynamicClient{})
+	plugin.SetRESTMapper(meta.NewDefaultRESTMapper(nil))
+	plugin.SetAuthorizer(authorizer.AuthorizerFunc(nobody))
+	plugin.SetDrainedNotification(done)
+	if err := plugin.ValidateInitialization(); err != nil {
+		return rules, nil, err
+	}
+	factory.Start(done)
+	rules.plugin, rules.interfaces = plugin, admission.NewObjectInterfacesFromScheme(scheme.Scheme)
+	return rules, func() { close(done) }, nil
+}
+
+// refusals is what each policy says against the request; empty when it may pass.
+func (r rules) refusals(request admission.Attributes) (map[string][]string, error) {
+	said := warnings{}
+	denied := r.plugin.Validate(warning.WithWarningRecorder(context.Background(), said), request, r.interfaces)
+	if (denied != nil) != (len(said) > 0) {
+		return nil, errors.Join(errors.New("denial and warnings disagree"), denied)
+	}
+	return said, nil
+}
+
+// warnings are the messages of failed validations by policy.
+type warnings map[string][]string
+
+var failed = regexp.MustCompile(`(?s)^Validation failed for ValidatingAdmissionPolicy '([^']+)' with binding '[^']+': (.*)$`)
+
+// AddWarning keeps a warning of the plug-in; it has no others.
+func (w warnings) AddWarning(_, text string) {
+	match := failed.FindStringSubmatch(text)
+	w[match[1]] = append(w[match[1]], match[2])
+}
+
+func nobody(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+	return authorizer.DecisionDeny, "", nil
 }

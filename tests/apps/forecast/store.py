@@ -13,8 +13,8 @@ from ml.bundle import unpack
 from ml.history import History
 from ml.model_store import ModelStore
 from ml.snapshot import snapshot_bytes
+from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
-from tests.ml.small_shop import small_shop
 
 VERSION = 3
 KEY = "k" * 16

@@ -1,0 +1,33 @@
+"""Train, judge and register a model."""
+
+import logging
+from argparse import Namespace
+
+from ml.lake import Lake
+from ml.model_store import ModelStore
+from ml.panel import load_history
+from ml.registry import Registry
+from ml.settings import MlSettings
+from ml.terminal import progress_bar
+from ml.training import train
+from ml.verbs import Answer
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(options: Namespace, settings: MlSettings) -> Answer:
+    """Yes if the gate lets the model be proposed."""
+    history = load_history(Lake(settings.lake), options.until)
+    _LOG.info("history_loaded", extra={"products": history.n, "months": history.T})
+    with progress_bar() as progress:
+        report = train(
+            history,
+            Registry(settings),
+            ModelStore(settings.model_store),
+            seed=settings.random_seed,
+            forced=options.candidate,
+            progress=progress,
+        )
+    said = {"candidate": report.candidate, "outcome": report.outcome, "promotable": report.promotable}
+    _LOG.info("trained", extra={**said, "version": report.version, "sha256": report.sha256})
+    return Answer(report.to_json(), yes=report.promotable)

@@ -1,0 +1,146 @@
+"""Manifests that are one field less safe than they were."""
+
+import copy
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.policies.judge import Document
+
+Path = tuple[str | int, ...]
+
+_TEMPLATES: dict[str, Path] = {
+    "Pod": (),
+    "Deployment": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "Rollout": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+_LABELS: tuple[Path, ...] = tuple(
+    ("metadata", "labels", name)
+    for name in ("app.kubernetes.io/name", "app.kubernetes.io/part-of", "environment")
+)
+_OF_THE_POD: tuple[Path, ...] = (
+    *_LABELS,
+    ("metadata", "labels", "model-version"),
+    ("metadata", "annotations", "model-sha256"),
+    ("spec", "automountServiceAccountToken"),
+    ("spec", "securityContext"),
+    ("spec", "securityContext", "runAsNonRoot"),
+    ("spec", "securityContext", "seccompProfile"),
+)
+_OF_A_CONTAINER: tuple[Path, ...] = (
+    ("securityContext",),
+    ("securityContext", "runAsNonRoot"),
+    ("securityContext", "seccompProfile"),
+    ("securityContext", "allowPrivilegeEscalation"),
+    ("securityContext", "readOnlyRootFilesystem"),
+    ("securityContext", "capabilities"),
+    ("securityContext", "capabilities", "drop"),
+    ("resources",),
+    *((("resources", amount)) for amount in ("requests", "limits")),
+    *((("resources", amount, what)) for amount in ("requests", "limits") for what in ("cpu", "memory")),
+    ("readinessProbe",),
+    ("livenessProbe",),
+)
+_OPENED_IN_THE_POD: tuple[tuple[Path, Any], ...] = (
+    (("spec", "hostNetwork"), True),
+    (("spec", "hostPID"), True),
+    (("spec", "hostIPC"), True),
+    (("spec", "automountServiceAccountToken"), True),
+    (("spec", "volumes"), [{"name": "node", "hostPath": {"path": "/"}}]),
+    (("spec", "securityContext", "runAsUser"), 0),
+)
+_OPENED_IN_A_CONTAINER: tuple[tuple[Path, Any], ...] = (
+    (("securityContext", "runAsNonRoot"), False),
+    (("securityContext", "seccompProfile"), {"type": "Unconfined"}),
+    (("securityContext", "privileged"), True),
+    (("securityContext", "allowPrivilegeEscalation"), True),
+    (("securityContext", "readOnlyRootFilesystem"), False),
+    (("securityContext", "capabilities", "add"), ["SYS_ADMIN"]),
+    (("ports",), [{"containerPort": 8080, "hostPort": 8080}]),
+    (("image",), "docker.io/library/python:3.11"),
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A manifest with one field dropped or opened; `name` says whose and which."""
+
+    name: str
+    document: dict[str, Any]
+
+
+def dropped(documents: Iterable[Document]) -> Iterator[Mutant]:
+    """Every workload among `documents`, once for each security field it has, without that field."""
+    for document, template in _workloads(documents):
+        fields = [*(template + field for field in _OF_THE_POD)]
+        fields += _LABELS if template else ()
+        fields += [path + field for path in _containers(document, template) for field in _OF_A_CONTAINER]
+        for path in fields:
+            if _holds(document, path):
+                yield _mutant(document, path, None)
+        for path in _containers(document, template):
+            untagged = re.sub(r"(:[^/@]+)?(@.*)?$", "", _at(document, path)["image"])
+            yield _mutant(document, (*path, "image"), untagged)
+
+
+def opened(documents: Iterable[Document]) -> Iterator[Mutant]:
+    """Every workload among `documents`, once for each way to open it up that it does not already go."""
+    for document, template in _workloads(documents):
+        ways = [(template + path, value) for path, value in _OPENED_IN_THE_POD]
+        for container in _containers(document, template):
+            ways += [(container + path, value) for path, value in _OPENED_IN_A_CONTAINER]
+        for path, value in ways:
+            yield _mutant(document, path, value)
+
+
+def _workloads(documents: Iterable[Document]) -> Iterator[tuple[Document, Path]]:
+    """Documents that make pods, each with the path of its pod template."""
+    for document in documents:
+        template = _TEMPLATES.get(document["kind"])
+        if template is not None and _holds(document, (*template, "spec")):
+            yield document, template
+
+
+def _containers(document: Document, template: Path) -> list[Path]:
+    """Paths of the containers that run for as long as the pod does, then of the init containers."""
+    spec = _at(document, (*template, "spec"))
+    return [
+        (*template, "spec", kind, index)
+        for kind in ("containers", "initContainers")
+        for index in range(len(spec.get(kind, ())))
+    ]
+
+
+def _mutant(document: Document, path: Path, value: Any) -> Mutant:
+    """A copy with `value` at `path`, or without what is there when `value` is None."""
+    changed: dict[str, Any] = copy.deepcopy(dict(document))
+    parent: Any = changed
+    for step in path[:-1]:
+        parent = parent[step] if isinstance(step, int) else parent.setdefault(step, {})
+    if value is None:
+        del parent[path[-1]]
+    else:
+        parent[path[-1]] = value
+    way = "without" if value is None else "opened"
+    name = f"{document['kind']} {document['metadata']['name']} {way} {'.'.join(map(str, path))}"
+    return Mutant(name, changed)
+
+
+def _holds(document: Document, path: Path) -> bool:
+    try:
+        _at(document, path)
+    except (KeyError, IndexError):
+        return False
+    return True
+
+
+def _at(document: Document, path: Path) -> Any:
+    found: Any = document
+    for step in path:
+        found = found[step]
+    return found

@@ -1,0 +1,48 @@
+"""Evidence is one fixed text: written by promote, refused when anybody else touched it."""
+
+import json
+
+import pytest
+
+from scripts.errors import Refused
+from scripts.evidence import Evidence
+from tests.scripts.test_pull_request import evidence
+
+
+def test_the_bytes_are_the_same_for_the_same_facts_and_come_back() -> None:
+    data = evidence().to_bytes()
+    assert evidence().to_bytes() == data
+    assert Evidence.from_bytes(data) == evidence()
+    assert data.endswith(b"}\n")
+
+
+def test_the_bytes_without_the_asker_are_the_same_for_every_asker() -> None:
+    other = evidence(requested_by="bo")
+    assert other.sha256 != evidence().sha256
+    assert other.anonymous_bytes() == evidence().anonymous_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "at its start"),
+        (b"[]", "at its start"),
+        (b"{}", "Field required"),
+        (evidence().to_bytes().replace(b'"format": 1', b'"format": 2'), "at format"),
+        (evidence().to_bytes().replace(b"0.41234", b"NaN"), "cannot be read"),
+        (evidence().to_bytes().rstrip(), "was edited"),
+        (json.dumps({**json.loads(evidence().to_bytes()), "more": 1}).encode(), "at more"),
+        (
+            json.dumps({**json.loads(evidence().to_bytes()), "requested_by": "a\nb"}).encode(),
+            "at requested_by",
+        ),
+    ],
+)
+def test_other_bytes_are_refused_with_the_place(data: bytes, text: str) -> None:
+    with pytest.raises(Refused, match=text):
+        Evidence.from_bytes(data)
+
+
+def test_what_is_not_finite_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        evidence(benchmark=({"candidate": "mix", "wape": float("nan")},)).to_bytes()
