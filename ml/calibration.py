@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml import negative_binomial
-from ml.demand_class import CLASSES, NEW, demand_class
+from ml.demand_class import CLASSES, demand_class
 from ml.distribution import LEVELS, Prediction, mean_of, tidy
 from ml.features import SEASON, window
 from ml.hindcasts import Hindcast
 from ml.history import History
+from ml.newcomers import Newcomers
 
 if TYPE_CHECKING:
     from ml.models.base import State, Uncertainty
@@ -37,9 +38,6 @@ SMALLEST_POOL: Final = 50
 PRIOR_ERRORS: Final = 5.0
 """Weight, in errors, of what is assumed without any: normal residuals, quantiles without shift."""
 
-COLD_MONTHS: Final = 3
-COLD_WEIGHT: Final = 2.0
-CATEGORY_WEIGHT: Final = 20.0
 _NORMAL: Final = negative_binomial.NORMAL_QUANTILES
 
 
@@ -52,17 +50,14 @@ class Calibration:
         cuts: (2,) expected units that part small, middle and large.
         dispersions: (classes x sizes,) of the negative binomial; used for `counts` only.
         shifts: (classes x sizes, 8) spreads to add to the quantiles.
-        categories: Names of the categories in `newcomers`.
-        newcomers: (categories + 1, 8) units a product sells in its first months; the last row is for any
-            category.
+        newcomers: What products of each category sell in their first months.
     """
 
     uncertainty: Uncertainty
     cuts: Floats
     dispersions: Floats
     shifts: Floats
-    categories: tuple[str, ...]
-    newcomers: Floats
+    newcomers: Newcomers
 
     @classmethod
     def fit(cls, uncertainty: Uncertainty, past: Sequence[Hindcast]) -> Self:
@@ -81,8 +76,7 @@ class Calibration:
         start = _start(uncertainty, errors.mean, errors.levels, dispersions[row])
         signed = (errors.actual[:, np.newaxis] - start) / errors.spread[:, np.newaxis]
         shifts = np.stack([_shift(uncertainty, signed[pool]) for pool in pools])
-        categories, newcomers = _newcomers(past)
-        return cls(uncertainty, cuts, dispersions, shifts, categories, newcomers)
+        return cls(uncertainty, cuts, dispersions, shifts, Newcomers.fit(past))
 
     def apply(self, history: History, prediction: Prediction) -> Prediction:
         """The calibrated prediction; a product in its first months is mixed with those of its category."""
@@ -92,7 +86,7 @@ class Calibration:
         start = _start(self.uncertainty, prediction.mean, _levels(prediction), self.dispersions[row])
         quantiles = tidy(start + self.shifts[row] * spread(history, prediction.mean)[:, np.newaxis])
         mean = prediction.mean if prediction.quantiles is None else mean_of(quantiles)
-        return self._warm(history, Prediction(mean, quantiles))
+        return self.newcomers.mixed_into(Prediction(mean, quantiles), history)
 
     def state(self) -> State:
         """Arrays and text for the bundle."""
@@ -101,8 +95,8 @@ class Calibration:
             "cuts": self.cuts,
             "dispersions": self.dispersions,
             "shifts": self.shifts,
-            "categories": np.array(self.categories, dtype=np.str_),
-            "newcomers": self.newcomers,
+            "newcomers/categories": np.array(self.newcomers.categories, dtype=np.str_),
+            "newcomers/quantiles": self.newcomers.quantiles,
         }
 
     @classmethod
@@ -125,18 +119,11 @@ class Calibration:
             cuts=numbers("cuts"),
             dispersions=numbers("dispersions"),
             shifts=numbers("shifts"),
-            categories=tuple(str(name) for name in np.asarray(state["categories"])),
-            newcomers=numbers("newcomers"),
+            newcomers=Newcomers(
+                categories=tuple(str(name) for name in np.asarray(state["newcomers/categories"])),
+                quantiles=numbers("newcomers/quantiles"),
+            ),
         )
-
-    def _warm(self, history: History, prediction: Prediction) -> Prediction:
-        months = window(history.units, history.T).months
-        own = np.where(months < COLD_MONTHS, months / (months + COLD_WEIGHT), 1.0)
-        position = {name: i for i, name in enumerate(self.categories)}
-        code = np.array([position.get(name, len(position)) for name in history.categories], dtype=np.intp)
-        start = self.newcomers[code]
-        quantiles = own[:, np.newaxis] * prediction.levels + (1 - own[:, np.newaxis]) * start
-        return Prediction(own * prediction.mean + (1 - own) * mean_of(start), quantiles)
 
 
 def spread(history: History, mean: Floats) -> Floats:
@@ -219,22 +206,3 @@ def _rank(share: float, count: int) -> float:
         return share
     outward = np.floor(share * (count + 1)) if share < middle else np.ceil(share * (count + 1))
     return float(np.clip(outward / count, 0.0, 1.0))
-
-
-def _newcomers(past: Sequence[Hindcast]) -> tuple[tuple[str, ...], Floats]:
-    """Quantiles of what products sold in their second to sixth month, by category, shrunk to all."""
-    units, category = [], []
-    for hindcast in past:
-        young = (demand_class(hindcast.history) == NEW) & ~np.isnan(hindcast.actual)
-        units.append(hindcast.actual[young])
-        category += [hindcast.history.categories[i] for i in np.flatnonzero(young)]
-    pooled, names = np.concatenate([np.empty(0), *units]), tuple(sorted(set(category)))
-    if not len(pooled):
-        return (), np.zeros((1, len(LEVELS)))
-    everyone = np.quantile(pooled, LEVELS)
-    label, rows = np.array(category), []
-    for name in names:
-        own = pooled[label == name]
-        weight = len(own) / (len(own) + CATEGORY_WEIGHT)
-        rows.append(weight * np.quantile(own, LEVELS) + (1 - weight) * everyone)
-    return names, np.stack([*rows, everyone])

@@ -11,7 +11,7 @@ from ml.columns import MOMENT, Schema
 from ml.event_store import StoredEvent
 from ml.event_times import to_utc
 from ml.events import UNKNOWN_CATEGORY, EventType, canonical_product_id
-from ml.mapping import PRICE, canonical_event_types, require
+from ml.mapping import PRICE, canonical_event_types, no_column_for
 
 EVENT_ID_KEY: Final = (
     "sha256 of the row as JSON (every source column as text, sorted by name), first 32 hex digits"
@@ -106,7 +106,9 @@ def rows_of_events(stored: Sequence[StoredEvent], source: str) -> pl.DataFrame:
 
 def row_json(frame: pl.DataFrame) -> pl.Series:
     """Each row as one JSON object: every column as text, sorted by name, null where missing."""
-    text = pl.struct(_as_text(frame, name) for name in sorted(frame.columns)).struct.json_encode().alias("raw")
+    text = (
+        pl.struct(_as_text(frame, name) for name in sorted(frame.columns)).struct.json_encode().alias("raw")
+    )
     parts = [part.select(text) for part in frame.iter_slices(_BATCH_ROWS)]
     return pl.concat(parts)["raw"]
 
@@ -196,7 +198,7 @@ def _event_type(frame: pl.DataFrame, fields: Mapping[str, str], quantity: pl.Ser
             pl.when(back).then(pl.lit(EventType.return_.value)).otherwise(pl.lit(EventType.purchase.value))
         ).to_series()
     if "quantity" not in fields and not (kind == EventType.view.value).all():
-        raise require(frame.columns, "quantity")
+        raise no_column_for(frame.columns, "quantity")
     return kind
 
 

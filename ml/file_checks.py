@@ -28,7 +28,7 @@ ALLOWABLE: Final = frozenset(REFUSES_ROWS) | PASSES
 
 @dataclass(frozen=True)
 class Known:
-    """What the lake holds already: rows by shop month, months and products with a purchase, the currency."""
+    """What the lake holds: rows and purchases by shop month, two of the products bought, the currency."""
 
     rows: Mapping[date, int]
     purchases: Mapping[date, int]
@@ -43,7 +43,7 @@ def known(lake: Lake, settings: MlSettings) -> Known:
     counts = (
         frame.group_by(month.alias("month"))
         .agg(pl.len().alias("rows"), (pl.col("event_type") == EventType.purchase).sum().alias("purchases"))
-        .collect()
+        .collect(engine="streaming")
     )
     bought = frame.filter(pl.col("event_type") == EventType.purchase)
     products = bought.select(pl.col("product_id").unique()).limit(2).collect()["product_id"]

@@ -90,7 +90,7 @@ def map_columns(found: Sequence[str], said: Mapping[str, str]) -> dict[str, str]
     return chosen
 
 
-def require(found: Sequence[str], field: str) -> BadEvents:
+def no_column_for(found: Sequence[str], field: str) -> BadEvents:
     """The refusal for a file without a column for `field`."""
     return BadEvents(
         "unknown-columns",
@@ -120,9 +120,9 @@ def _check_said(found: Sequence[str], said: Mapping[str, str]) -> None:
 def _check_complete(found: Sequence[str], chosen: Mapping[str, str]) -> None:
     for field in ("occurred_at", "product_id"):
         if field not in chosen:
-            raise require(found, field)
+            raise no_column_for(found, field)
     if PRICE not in chosen and "unit_price_cents" not in chosen:
-        raise require(found, PRICE)
+        raise no_column_for(found, PRICE)
 
 
 def _first(found: Sequence[str], names: Sequence[str]) -> str | None:

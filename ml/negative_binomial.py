@@ -16,6 +16,9 @@ LARGEST_COUNTED_MEAN: Final = 50.0
 
 SMALLEST_DISPERSION: Final = 1e-3
 SMALLEST_MEAN: Final = 1e-3
+_WORTH_DROPPING: Final = 0.8
+"""Finished rows are dropped when fewer than this share of the rows is going on."""
+
 _NORMAL: Final = np.array([-1.6448536269514722, -1.2815515655446004, -0.6744897501960817, 0.0])
 NORMAL_QUANTILES: Final = np.concatenate([_NORMAL, -_NORMAL[2::-1], [2.3263478740408408]])
 """Standard normal quantiles at `LEVELS`."""
@@ -56,17 +59,20 @@ def quantiles(mean: Floats, dispersion: Floats) -> Floats:
 
 
 def _counted(mean: Floats, dispersion: Floats) -> Floats:
-    size = 1.0 / dispersion
-    ratio = mean * dispersion / (1.0 + mean * dispersion)
+    """A quantile is the number of units whose cumulated probability is below its level."""
+    size, ratio = 1.0 / dispersion, mean * dispersion / (1.0 + mean * dispersion)
     mass = np.exp(-size * np.log1p(mean * dispersion))
-    below, found = mass.copy(), np.zeros((len(mean), len(LEVELS)))
-    unit = 0.0
-    while np.any(below < LEVELS[-1]):
+    below, row, unit = mass, np.arange(len(mean)), 0.0
+    found = np.zeros((len(mean), len(LEVELS)))
+    while len(row):
+        found[row] += below[:, np.newaxis] < np.array(LEVELS)
         unit += 1.0
-        for i, level in enumerate(LEVELS):
-            found[:, i] = np.where(below < level, unit, found[:, i])
         mass = mass * ratio * (size + unit - 1.0) / unit
         below = below + mass
+        going = below < LEVELS[-1]
+        if np.mean(going) < _WORTH_DROPPING:
+            row = row[going]
+            size, ratio, mass, below = (part[going] for part in (size, ratio, mass, below))
     return found
 
 

@@ -16,7 +16,7 @@ def booked_returns(purchases: pl.LazyFrame, returns: pl.LazyFrame) -> pl.LazyFra
     by_order = (
         purchases.drop_nulls("order_id")
         .group_by("order_id", "product_id")
-        .agg(pl.col("month").max().alias("order_month"))
+        .agg(pl.col("month").min().alias("order_month"))
     )
     by_customer = (
         purchases.drop_nulls("customer_id")

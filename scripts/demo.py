@@ -47,11 +47,12 @@ class Demo:
         self.options, self.story = options, story
         self.ports = {name: port + options.port_offset for name, port in PORTS.items()}
         self.state = state_folder(options)
-        self.tools = Tools(self.state, self.ports)
+        self.tools = Tools(self.state, self.ports, story)
         self.services: LocalServices | None = None
 
     def run(self) -> None:
         """Every step; raises `Failed` at the first that does not hold."""
+        self.tools.prepare()
         source = self._events()
         self._start_services()
         self._collect_and_ingest(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import time
@@ -39,6 +40,10 @@ class Story:
         self._step_began = time.monotonic()
         number = f"[{self._step:>2}/{self._total}]"
         print(f"\n{self._in(DIM, number)} {self._in(BOLD, name)}: {promise}", flush=True)
+
+    def command(self, words: Sequence[str]) -> None:
+        """The command that a person would type for this."""
+        print(f"        {self._in(DIM, '$ ' + shlex.join(words))}", flush=True)
 
     def say(self, fact: str) -> None:
         """One fact under the step."""
@@ -80,10 +85,11 @@ def benchmark_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Candidates and baselines, one line each in the given order."""
     cells = [[head for _, head, _ in BENCHMARK_COLUMNS]]
     cells += [[_cell(row.get(key), form) for key, _, form in BENCHMARK_COLUMNS] for row in rows]
+    texts = 2  # candidate and family; numbers go to the right
     widths = [max(len(line[i]) for line in cells) for i in range(len(BENCHMARK_COLUMNS))]
     return "\n".join(
         "  ".join(
-            cell.ljust(w) if i < 2 else cell.rjust(w)
+            cell.ljust(w) if i < texts else cell.rjust(w)
             for i, (cell, w) in enumerate(zip(line, widths, strict=True))
         )
         for line in cells

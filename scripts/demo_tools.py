@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import secrets
@@ -10,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,39 +20,50 @@ from typing import Any
 import httpx
 
 from ml.settings import MlSettings
-from scripts.demo_story import Failed
+from scripts import promote, replay_events
+from scripts.demo_story import Failed, Story
 from scripts.local_forge import LocalForge
 from scripts.local_services import Release
 from scripts.release_file import parse, path_of
+from scripts.replay_events import KEY_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = "local"
 PAGE = 500
-FAILED_LINES = 15
+INTERRUPTED = 130
 
 
 class Tools:
-    """Runs `python -m ml`, `python -m scripts.promote` and git against one state folder."""
+    """Runs `python -m ml`, `python -m scripts.promote` and git against one state folder.
 
-    def __init__(self, state: Path, at: Mapping[str, int]) -> None:
-        self.state, self.ports = state, at
+    The command lines run in this process: their libraries take seconds to import, once is enough.
+    """
+
+    def __init__(self, state: Path, at: Mapping[str, int], story: Story) -> None:
+        self.state, self.ports, self.story = state, at, story
         self.settings = MlSettings(state=state)
         self.forge = state / "forge.git"
         self._mlflow: subprocess.Popen[bytes] | None = None
 
+    def prepare(self) -> None:
+        """The environment that the command lines read."""
+        os.environ |= {"ML_STATE": str(self.state), "ML_LOG_LEVEL": "warning", KEY_VARIABLE: self.key()}
+
     def ml(self, verb: str, *arguments: str, ok: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """The JSON that a verb of `python -m ml` prints."""
-        return self._json([sys.executable, "-m", "ml", verb, *arguments], ok)
+        from ml.__main__ import main  # noqa: PLC0415 - after `prepare`
+
+        return self._run("ml", main, [verb, *arguments], ok)
 
     def replay(self, events: Path, newest: int, collector: str, named: list[str]) -> dict[str, Any]:
         """What `python -m scripts.replay_events` says of the newest events of a file."""
         options = ["--events", str(events), "--newest", str(newest), "--collector", collector, *named]
-        return self._json([sys.executable, "-m", "scripts.replay_events", *options], (0,))
+        return self._run("scripts.replay_events", replay_events.main, options, (0,))
 
     def promote(self, verb: str, *arguments: str, ok: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """The JSON that a verb of `python -m scripts.promote` prints."""
         fixed = ["--repository", str(self.forge), "--environment", ENVIRONMENT, "--requested-by", "demo"]
-        return self._json([sys.executable, "-m", "scripts.promote", verb, *fixed, *arguments], ok)
+        return self._run("scripts.promote", promote.main, [verb, *fixed, *arguments], ok)
 
     def new_forge(self) -> None:
         """A forge that has released nothing yet; the champion alias follows it."""
@@ -100,7 +113,7 @@ class Tools:
             *("--default-artifact-root", str(self.settings.artifacts)),
         ]
         with (self.state / "logs" / "mlflow.log").open("ab") as log:
-            self._mlflow = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment())
+            self._mlflow = subprocess.Popen(command, stdout=log, stderr=log)
 
     def stop(self) -> None:
         """Stop MLflow when it runs."""
@@ -127,29 +140,29 @@ class Tools:
                 return
             parameters["cursor"] = page["next_cursor"]
 
-    def _json(self, command: list[str], ok: tuple[int, ...]) -> dict[str, Any]:
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environment(), stdout=subprocess.PIPE, text=True, check=False
-        )
-        try:
-            answer = json.loads(done.stdout)
-        except ValueError:
-            answer = {}
-        if done.returncode not in ok or not isinstance(answer, dict) or not answer:
-            what = " ".join(command[1:4])
+    def _run(
+        self, module: str, main: Callable[[list[str]], int], arguments: list[str], ok: tuple[int, ...]
+    ) -> dict[str, Any]:
+        printed = io.StringIO()
+        self.story.command(["python", "-m", module, *arguments])
+        with contextlib.redirect_stdout(printed):
+            code = main(arguments)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        lines = printed.getvalue().splitlines()
+        answer = json.loads(lines[-1]) if lines else {}
+        if code not in ok:
             raise Failed(
-                answer.get("error") or f"`{what}` ended with {done.returncode}: {done.stdout[-300:]}"
+                answer.get("error") or f"`python -m {module} {arguments[0]}` ended with {code}: {answer}"
             )
-        return answer
+        told: dict[str, Any] = answer
+        return told
 
     def _git(self, where: Path, *arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=where, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Failed(f"git {arguments[0]}: {done.stderr.strip()}")
         return done.stdout.rstrip("\n")
-
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "ML_STATE": str(self.state), "COLLECTOR_API_KEY": self.key()}
 
 
 def months_between(first: str, last: str) -> list[str]:

@@ -92,9 +92,13 @@ def downloaded(wanted: Sequence[Pin], go: str) -> list[Path]:
     for pin in wanted:
         entry = found.get((pin.module, pin.version), {})
         if entry.get("Error") or "Zip" not in entry:
-            raise Broken(f"{pin.module}@{pin.version} cannot be had: {entry.get('Error') or done.stderr.strip()}")
+            raise Broken(
+                f"{pin.module}@{pin.version} cannot be had: {entry.get('Error') or done.stderr.strip()}"
+            )
         if entry.get("Sum") != pin.checksum:
-            raise Broken(f"{pin.module}@{pin.version} has checksum {entry.get('Sum')}, pinned is {pin.checksum}")
+            raise Broken(
+                f"{pin.module}@{pin.version} has checksum {entry.get('Sum')}, pinned is {pin.checksum}"
+            )
         archives.append(Path(entry["Zip"]))
     return archives
 
@@ -120,7 +124,10 @@ def from_openapi(document: Mapping[str, Any]) -> dict[str, Schema]:
     schemas: dict[str, Schema] = {_DEFINITIONS: {"definitions": definitions}}
     for name, schema in document["definitions"].items():
         for kind in schema.get("x-kubernetes-group-version-kind", ()):
-            own = {**definitions[name], "required": sorted({*schema.get("required", ()), "apiVersion", "kind"})}
+            own = {
+                **definitions[name],
+                "required": sorted({*schema.get("required", ()), "apiVersion", "kind"}),
+            }
             schemas[_file_name(kind["kind"], kind["group"], kind["version"])] = _pointing_out(own)
     return schemas
 
@@ -152,7 +159,9 @@ def strict(schema: Any) -> Any:
     if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
         result.pop("anyOf", None)
         result["type"] = ["integer", "string"]
-    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-embedded-resource")
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get(
+        "x-kubernetes-embedded-resource"
+    )
     if "properties" in schema and "additionalProperties" not in schema and not open_ended:
         result["additionalProperties"] = False
     return result

@@ -54,7 +54,10 @@ def create_app(
         telemetry=_NO_TELEMETRY,
     )
     app.state.settings, app.state.api_key, app.state.draining = settings, api_key, False
-    for router in (health_router(readiness, metrics), *routers):
+    for router in (
+        *routers,
+        health_router(readiness, metrics),
+    ):  # the first match wins, so the busy ones first
         require_declared(router.routes, api_key)
         app.include_router(router)
     add_handlers(app)

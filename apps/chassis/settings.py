@@ -1,9 +1,9 @@
 """The settings every service has, and how a missing one is said."""
 
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from apps.chassis.problems import field_path, shown
@@ -73,7 +73,7 @@ def read_settings(kind: type[Settings]) -> Settings:
         raise BadSettings("; ".join(_sentence(kind, entry) for entry in entries)) from None
 
 
-def _sentence(kind: type[ServiceSettings], entry: ErrorDetails) -> str:
+def _sentence(kind: type[ServiceSettings], entry: Mapping[str, Any]) -> str:
     name = field_path(entry["loc"])
     field = kind.model_fields.get(name)
     variable = name if field is None else f"{kind.model_config.get('env_prefix', '')}{name}".upper()

@@ -51,6 +51,7 @@ class Pages:
         )
         texts.install(self._templates)
         for written in (
+            formats.measure,
             formats.number,
             formats.units,
             formats.percent,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from apps.decision.schemas import Numbers
 
@@ -25,6 +25,7 @@ FIELDS = (
     Field("ads", "ad_spend_cents", is_money=True),
 )
 MAX_CHARACTERS = 20
+LARGEST = 10**15
 
 
 class NotANumber(Exception):
@@ -48,9 +49,9 @@ def numbers_from(parameters: Mapping[str, str]) -> Numbers:
 def _whole(field: Field, text: str) -> int:
     try:
         value = Decimal(text[:MAX_CHARACTERS]) * (100 if field.is_money else 1)
-        if len(text) <= MAX_CHARACTERS and value == value.to_integral_value():
+        if len(text) <= MAX_CHARACTERS and abs(value) <= LARGEST and value == value.to_integral_value():
             return int(value)
-    except (InvalidOperation, ValueError, OverflowError):
-        pass
+    except ArithmeticError:
+        pass  # said below, as for every other text
     form = "money such as 12.50" if field.is_money else "a whole number"
     raise NotANumber(f"{field.name} is {text[:MAX_CHARACTERS]!r}; write {form}")

@@ -6,7 +6,7 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from apps.chassis.access import ANYONE
 from apps.chassis.problems import refused_field
@@ -16,7 +16,6 @@ from apps.forecast.schemas import Forecast
 from ml.decisions import Defaults, decide
 from ml.decisions.demand import Demand
 from ml.events import TEXT_LENGTH
-from ml.forecasting import encoded
 
 Name = Annotated[str, Path(max_length=TEXT_LENGTH)]
 
@@ -28,7 +27,7 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
 
     async def answer(forecast: Forecast, numbers: Numbers) -> Response:
         work = partial(decide, forecast.model_dump(), numbers.model_dump(exclude_none=True), defaults)
-        return Response(encoded(await run_sync(work, limiter=turn)), media_type="application/json")
+        return JSONResponse(await run_sync(work, limiter=turn))
 
     # A product id may hold a slash, and a path is decoded before it is matched.
     @router.get("/decision/{product_id:path}", response_model=Decision)

@@ -15,7 +15,7 @@ from ml.errors import BundleRefused
 from ml.features import category_totals
 from ml.models import CANDIDATES
 from tests.ml.small_models import bundle_bytes, manifest
-from tests.ml.small_shop import small_shop
+from tests.ml.small_history import small_shop
 
 SHOP = small_shop()
 DATA = bundle_bytes(SHOP)

@@ -12,7 +12,6 @@ from ml.demand_class import CLASSES, demand_class
 from ml.distribution import LEVELS, P10, P90, Prediction
 from ml.features import window
 from ml.hindcasts import Hindcast
-from ml.history import History
 from ml.metrics import calibration_gap, coverage
 from ml.models.base import Uncertainty
 from tests.ml.small_history import small_shop
@@ -96,39 +95,6 @@ def test_the_mean_of_a_point_forecast_stays_and_that_of_quantiles_follows_them()
 def test_a_model_that_calibrates_itself_is_left_alone() -> None:
     past = hindcasts(1, "quantiles", products=20)
     assert Calibration.fit("own", []).apply(past[0].history, past[0].prediction) is past[0].prediction
-
-
-def newborn(history: History, months: Sequence[int]) -> History:
-    """The first products as if they were sold for so many months only."""
-    units = history.units.copy()
-    for row, count in enumerate(months):
-        units[row, : history.T - count] = np.nan
-        units[row, history.T - count :] = 5.0
-    return replace(history, units=units)
-
-
-def test_a_product_in_its_first_months_leans_on_its_category() -> None:
-    shop = newborn(small_shop(products=8), [0, 1, 2, 3])
-    calibration = Calibration.fit("residuals", hindcasts(1, "residuals"))
-    point = Prediction(np.full(8, 1_000.0), None)
-    found = calibration.apply(shop, point)
-    names = dict(zip(calibration.categories, calibration.newcomers, strict=False))
-    np.testing.assert_allclose(found.levels[0], names[shop.categories[0]])
-    assert found.mean[0] < found.mean[1] < found.mean[2] < found.mean[3] == 1_000.0
-    own = Prediction(np.full(8, 1_000.0), None)
-    alone = calibration.apply(newborn(shop, [0, 3]), own).levels[1]
-    weight = 1 / 3  # one month of its own against two of the category
-    np.testing.assert_allclose(
-        found.levels[1], weight * alone + (1 - weight) * names[shop.categories[1]], rtol=1e-9
-    )
-
-
-def test_a_category_nobody_knows_starts_like_all_categories() -> None:
-    shop = newborn(small_shop(products=8), [0])
-    stranger = replace(shop, categories=("never seen", *shop.categories[1:]))
-    calibration = Calibration.fit("residuals", hindcasts(1, "residuals"))
-    found = calibration.apply(stranger, Prediction(np.zeros(8), None))
-    np.testing.assert_allclose(found.levels[0], calibration.newcomers[-1])
 
 
 @pytest.mark.parametrize("uncertainty", ["residuals", "counts", "quantiles"])

@@ -106,35 +106,38 @@ from pathlib import Path
 from ml.errors import StoreUnavailable
 from ml.lake import Lake
 from tests.ml.small_shop import content, good_rows, row, take, write
+from tests.ml.test_lake import tree
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, limit, filled = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "filled"
-many = [good | {"order_id": f"{good['order_id']}-{i}"} for good in good_rows() for i in range(3_000)]
-file = write(folder / "shop.parquet", [*many, row(price=0)])
+new = [good | {"order_id": "new " + good["order_id"]} for good in good_rows()]
+many = [new[8] | {"order_id": f"new {i}"} for i in range(20_000)]
+file = write(folder / "shop.parquet", [*new, *many, row(price=0)])
 lake = Lake(folder / "lake")
 if filled:
     take(write(folder / "first.parquet", [*good_rows(), row(price=-1)]), lake)
-before = content(lake), lake.exists("quarantine")
+before = content(lake), lake.exists("quarantine"), tree(lake.root / "events")
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 try:
     take(file, lake)
     error = None
 except StoreUnavailable as refusal:
     error = str(refusal)
-after = content(lake), lake.exists("quarantine")
-same = before[1] == after[1] and all(a.equals(b) for a, b in zip(before[0], after[0]))
+after = content(lake), lake.exists("quarantine"), tree(lake.root / "events")
+same = before[1:] == after[1:] and all(a.equals(b) for a, b in zip(before[0], after[0]))
 print(json.dumps({"error": error, "same": same, "version": lake.version("quarantine")}))
 """
 
 
-@pytest.mark.parametrize("filled", ["filled", "new"])
 @pytest.mark.parametrize(
-    ("limit_bytes", "full"), [(40_000, True), (resource.RLIM_INFINITY, False)], ids=["full", "control"]
+    ("limit_bytes", "full", "filled"),
+    [(40_000, True, "filled"), (40_000, True, "new"), (resource.RLIM_INFINITY, False, "filled")],
+    ids=["full", "full, new lake", "control"],
 )
 def test_a_full_disk_between_the_two_tables_changes_neither(
     tmp_path: Path, limit_bytes: int, full: bool, filled: str
 ) -> None:
-    """The one refused row fits on the disk, the events do not; without the limit both tables change."""
+    """The refused row and the small months fit on the disk, the big month does not; unlimited, all changes."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit_bytes), filled]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     answer = json.loads(done.stdout.splitlines()[-1])

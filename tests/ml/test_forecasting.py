@@ -21,7 +21,7 @@ from ml.forecasting import (
     volatility,
 )
 from tests.ml.small_models import manifest, small_bundle
-from tests.ml.small_shop import small_shop
+from tests.ml.small_history import small_shop
 
 SHOP = small_shop()
 BUNDLE = small_bundle(SHOP)

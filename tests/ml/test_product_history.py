@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from ml.product_history import ProductHistory, months_between
-from tests.ml.small_shop import small_shop
+from tests.ml.small_history import small_shop
 
 
 def sent(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ml.models import CANDIDATES
 from ml.product_history import ProductHistory
 from ml.snapshot import Snapshot, snapshot_bytes
 from tests.ml.small_models import manifest, small_bundle
-from tests.ml.small_shop import small_shop
+from tests.ml.small_history import small_shop
 
 SHOP = small_shop()
 BUNDLE = small_bundle(SHOP)

@@ -51,7 +51,7 @@ def review_of(document: Document, user: Document = STRANGER) -> dict[str, Any]:
     request = {
         "uid": metadata["name"],
         "kind": {"group": group, "version": version, "kind": kind},
-        "resource": {"group": group, "version": version, "resource": kind.lower() + "s"},
+        "resource": {"group": group, "version": version, "resource": _plural(kind)},
         "name": metadata["name"],
         "userInfo": user,
         **asked,
@@ -79,3 +79,9 @@ def verdicts(installed: Iterable[Document], reviews: Iterable[Document]) -> list
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _plural(kind: str) -> str:
+    """The resource of a kind, as Kubernetes forms it."""
+    name = kind.lower()
+    return name[:-1] + "ies" if name.endswith("y") else name + ("es" if name.endswith("s") else "s")

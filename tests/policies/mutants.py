@@ -41,28 +41,47 @@ _OF_A_CONTAINER: tuple[Path, ...] = (
     ("securityContext", "capabilities"),
     ("securityContext", "capabilities", "drop"),
     ("resources",),
-    *((("resources", amount)) for amount in ("requests", "limits")),
-    *((("resources", amount, what)) for amount in ("requests", "limits") for what in ("cpu", "memory")),
+    ("resources", "requests"),
+    ("resources", "requests", "cpu"),
+    ("resources", "requests", "memory"),
+    ("resources", "limits"),
+    ("resources", "limits", "cpu"),
+    ("resources", "limits", "memory"),
     ("readinessProbe",),
     ("livenessProbe",),
 )
 _OPENED_IN_THE_POD: tuple[tuple[Path, Any], ...] = (
+    (("metadata", "labels", "app.kubernetes.io/part-of"), "another-product"),
+    (("metadata", "labels", "environment"), "elsewhere"),
     (("spec", "hostNetwork"), True),
     (("spec", "hostPID"), True),
     (("spec", "hostIPC"), True),
     (("spec", "automountServiceAccountToken"), True),
     (("spec", "volumes"), [{"name": "node", "hostPath": {"path": "/"}}]),
+    (
+        ("spec", "volumes"),
+        [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}],
+    ),
     (("spec", "securityContext", "runAsUser"), 0),
+    (("spec", "securityContext", "seLinuxOptions"), {"type": "spc_t"}),
+    (("spec", "securityContext", "sysctls"), [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
 )
 _OPENED_IN_A_CONTAINER: tuple[tuple[Path, Any], ...] = (
+    (("image",), "docker.io/library/python:3.11"),
     (("securityContext", "runAsNonRoot"), False),
+    (("securityContext", "runAsUser"), 0),
     (("securityContext", "seccompProfile"), {"type": "Unconfined"}),
+    (("securityContext", "appArmorProfile"), {"type": "Unconfined"}),
     (("securityContext", "privileged"), True),
     (("securityContext", "allowPrivilegeEscalation"), True),
     (("securityContext", "readOnlyRootFilesystem"), False),
+    (("securityContext", "seLinuxOptions"), {"type": "spc_t"}),
+    (("securityContext", "procMount"), "Unmasked"),
     (("securityContext", "capabilities", "add"), ["SYS_ADMIN"]),
+    (("securityContext", "capabilities", "drop"), ["NET_RAW"]),
     (("ports",), [{"containerPort": 8080, "hostPort": 8080}]),
-    (("image",), "docker.io/library/python:3.11"),
+    (("resources", "limits", "cpu"), "0"),
+    (("resources", "limits", "memory"), "0"),
 )
 
 
@@ -83,17 +102,17 @@ def dropped(documents: Iterable[Document]) -> Iterator[Mutant]:
         for path in fields:
             if _holds(document, path):
                 yield _mutant(document, path, None)
-        for path in _containers(document, template):
-            untagged = re.sub(r"(:[^/@]+)?(@.*)?$", "", _at(document, path)["image"])
-            yield _mutant(document, (*path, "image"), untagged)
 
 
 def opened(documents: Iterable[Document]) -> Iterator[Mutant]:
-    """Every workload among `documents`, once for each way to open it up that it does not already go."""
+    """Every workload among `documents`, once for each way to open it up."""
     for document, template in _workloads(documents):
         ways = [(template + path, value) for path, value in _OPENED_IN_THE_POD]
         for container in _containers(document, template):
             ways += [(container + path, value) for path, value in _OPENED_IN_A_CONTAINER]
+            image = (*container, "image")
+            name = re.sub(r"(:[^/@]+)?(@.*)?$", "", _at(document, image))
+            ways += [(image, name), (image, f"{name}:latest"), (image, f"{name}:main")]
         for path, value in ways:
             yield _mutant(document, path, value)
 
@@ -126,9 +145,9 @@ def _mutant(document: Document, path: Path, value: Any) -> Mutant:
         del parent[path[-1]]
     else:
         parent[path[-1]] = value
-    way = "without" if value is None else "opened"
-    name = f"{document['kind']} {document['metadata']['name']} {way} {'.'.join(map(str, path))}"
-    return Mutant(name, changed)
+    what = ".".join(map(str, path))
+    change = f"without {what}" if value is None else f"with {what}: {value}"
+    return Mutant(f"{document['kind']} {document['metadata']['name']} {change}", changed)
 
 
 def _holds(document: Document, path: Path) -> bool:

@@ -16,7 +16,9 @@ def test_without_a_validation_exactly_its_samples_pass(rule: Rule) -> None:
     installed = [document for variant in variants for document in variant]
     said = verdicts([*installed, *namespaces()], [sample.review for sample in rule.denied])
     names = {policy["metadata"]["name"] for policy, _ in variants}
-    found_by = {sample.name: names - set(refusals) for sample, refusals in zip(rule.denied, said, strict=True)}
+    found_by = {
+        sample.name: names - set(refusals) for sample, refusals in zip(rule.denied, said, strict=True)
+    }
     assert {sample: len(passes) for sample, passes in found_by.items()} == dict.fromkeys(found_by, 1)
     assert set().union(*found_by.values()) == names
 
@@ -55,9 +57,7 @@ def test_what_rules_share_says_the_same_in_each(name: str) -> None:
 
 
 def test_rules_on_pods_match_under_the_same_conditions() -> None:
-    on_pods = [
-        rule for rule in rules() if any(v["name"] == "pod" for v in rule.policy["spec"]["variables"])
-    ]
+    on_pods = [rule for rule in rules() if any(v["name"] == "pod" for v in rule.policy["spec"]["variables"])]
     assert len(on_pods) == len(rules()) - 2
     for rule in on_pods:
         assert rule.policy["spec"]["matchConditions"] == on_pods[0].policy["spec"]["matchConditions"]

@@ -1,0 +1,303 @@
+"""The console shows what answers and names what does not; a page is never an error because a service is down."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+
+from apps.console.main import create
+from apps.console.settings import ConsoleSettings
+from tests.apps.client import Client, answering
+from tests.apps.console.repository import Forge, evidence, promoted, release
+from tests.apps.forecast.store import VERSION, Shop, stored_shop
+from tests.apps.process import listener, running
+
+PAGES = ("/", "/products", "/products/P0003", "/models", "/releases")
+NOWHERE = "http://127.0.0.1:9"
+ODD = "SHELF/9 Ş"
+
+
+def settings(repository: Path, **urls: str) -> ConsoleSettings:
+    """Of a console that finds no service but those named."""
+    nowhere = {f"{name}_url": NOWHERE for name in ("collector", "forecast", "decision")}
+    return ConsoleSettings.model_validate({**nowhere, **urls, "repository": repository})
+
+
+class Page(HTMLParser):
+    """Text, links and element names of a page; fails for one that does not close what it opens."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.links: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        self.elements.append((tag, fields))
+        self.links += [value for name, value in attrs if name in {"href", "src"} and value]
+        if tag not in {"meta", "link", "img", "input", "br"}:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = stored_shop(tmp_path_factory.mktemp("store"))
+    shop.write_snapshot()
+    return shop
+
+
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Forge:
+    """Releases of a shop; the newest is what its forecast service runs."""
+    forge = promoted(tmp_path_factory.mktemp("forge") / "repository.git")
+    values = release(VERSION) | {"model_sha256": shop.model_sha256}
+    forge.release("local: model 3 <b>", values, {f"evidence/{VERSION}-9c0d7e2.json": evidence("mix")})
+    return forge
+
+
+@pytest.fixture(scope="module")
+def urls(shop: Shop) -> Iterator[dict[str, str]]:
+    """A real forecast and a real decision service."""
+    with (
+        listener() as one,
+        listener() as two,
+        running("apps.forecast", shop.variables(), one) as forecast,
+        running("apps.decision", {"DECISION_FORECAST_URL": forecast.url}, two) as decision,
+    ):
+        yield {"forecast_url": forecast.url, "decision_url": decision.url, "collector_url": NOWHERE}
+
+
+@pytest.fixture(scope="module")
+def client(forge: Forge, urls: dict[str, str]) -> Iterator[Client]:
+    with answering(create(settings(forge.path, **urls))) as client:
+        yield client
+
+
+def page(client: Client, path: str, status: int = 200) -> Page:
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    return Page(answer.text)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_whole_and_all_its_links_lead_somewhere(client: Client, path: str) -> None:
+    found = page(client, path)
+    local = {link.partition("#")[0] for link in found.links if link.startswith("/")}
+    assert len(local) > 4
+    for link in local:
+        assert client.get(link).status_code == 200, link
+    assert not [link for link in found.links if not link.startswith(("/", "#"))]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_needs_nothing_that_its_content_policy_forbids(client: Client, path: str) -> None:
+    answer = client.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    found = Page(answer.text)
+    assert not [tag for tag, _ in found.elements if tag in {"script", "style", "iframe"}]
+    assert not [
+        fields for _, fields in found.elements if "style" in fields or any(n.startswith("on") for n in fields)
+    ]
+
+
+def test_now_says_that_what_runs_is_what_git_says(client: Client, shop: Shop) -> None:
+    text = page(client, "/").text
+    assert "What runs is what Git says" in text
+    assert shop.model_sha256[:12] in text
+    assert "0.412" in text
+    assert "\N{MINUS SIGN}32 % against naive" in text
+    assert "model 3 <b>" in text
+
+
+def test_now_marks_what_differs(forge: Forge, urls: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(forge.path, tmp_path / "repository.git")
+    moved = Forge(tmp_path / "repository.git")
+    moved.release("local: model 4, image aaaaaaa", release(4, "aaaaaaa"))
+    with answering(create(settings(moved.path, **urls))) as client:
+        found = page(client, "/")
+        assert "What runs is not what Git says" in found.text
+        assert len([fields for _, fields in found.elements if "differs" in (fields.get("class") or "")]) == 3
+
+
+def test_now_names_the_service_that_is_down(client: Client) -> None:
+    text = page(client, "/").text
+    assert "collector does not answer at http://127.0.0.1:9" in text
+    assert "forecast ready" in text
+
+
+def test_products_are_listed_by_page_and_found_by_a_part_of_the_id(client: Client) -> None:
+    first = page(client, "/products")
+    assert "P0000" in first.text
+    (following,) = [link for link in first.links if "cursor=P0024" in link]
+    second = page(client, following.replace("&amp;", "&"))
+    assert "P0025" in second.text
+    assert "SHELF/9 Ş" in second.text
+    assert "P0000" not in second.text
+    assert "1 product " in page(client, "/products?search=p0003&category=kitchen").text
+    assert "No product matches" in page(client, "/products?search=p0003&category=toys").text
+
+
+def test_a_product_shows_its_forecast_and_a_decision_with_the_reason(
+    client: Client, urls: dict[str, str]
+) -> None:
+    forecast = httpx.get(f"{urls['forecast_url']}/forecast/P0003").json()
+    decision = httpx.get(f"{urls['decision_url']}/decision/P0003").json()
+    found = page(client, "/products/P0003")
+    assert decision["reason"] in found.text
+    for units in forecast["quantiles"].values():
+        assert f" {units:,.1f} " in found.text
+    assert [tag for tag, fields in found.elements if fields.get("class") == "bar"]
+
+
+def test_a_product_id_with_a_slash_has_a_page(client: Client) -> None:
+    listed = page(client, "/products?search=shelf")
+    (link,) = [link for link in listed.links if link.startswith("/products/")]
+    assert ODD in page(client, link).text
+
+
+def test_a_planners_numbers_change_the_decision(client: Client) -> None:
+    assert (
+        "(7 are there or on the way)"
+        in page(client, "/products/P0003?on_hand=5&on_order=2&cost=&price=").text
+    )
+    found = page(client, "/products/P0003?cost=1.25")
+    assert ("input", "1.25") in [(tag, fields.get("value")) for tag, fields in found.elements]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("cost=abc", "cost is 'abc'; write money such as 12.50"),
+        ("on_hand=1.5", "on_hand is '1.5'; write a whole number"),
+        ("cost=1e999999", "cost is '1e999999'; write money such as 12.50"),
+        ("cost=1e999", "cost is '1e999'; write money such as 12.50"),
+        ("cost=NaN", "cost is 'NaN'; write money such as 12.50"),
+        ("price=1&cost=2", "price_cents 100 is not above cost_cents 200"),
+        ("on_hand=-3", "on_hand_units is -3"),
+    ],
+)
+def test_numbers_that_cannot_be_used_are_named_beside_the_forecast(
+    client: Client, query: str, said: str
+) -> None:
+    text = page(client, f"/products/P0003?{query}").text
+    assert said in text
+    assert "Demand in 2026-01" in text
+
+
+def test_an_unknown_product_is_a_page_that_says_so(client: Client) -> None:
+    assert "product 'NOPE' has no forecast" in page(client, "/products/NOPE", status=404).text
+
+
+def test_models_show_verdict_gates_and_benchmark(client: Client) -> None:
+    text = page(client, "/models").text
+    assert "loss 0.913 of ma3's, 95 % between 0.889 and 0.941" in text
+    assert "waived by Ada: first model" in text
+    assert "not tested against a champion" in text
+    assert text.index("Model 3") < text.index("Model 2") < text.index("Model 1")
+
+
+def test_releases_are_the_log_of_the_release_file(client: Client, forge: Forge) -> None:
+    text = page(client, "/releases").text
+    forge.commit("docs: not a release", {"notes.txt": "x"})
+    assert page(client, "/releases").text.count("ago") == text.count("ago") == 5
+    assert 'Revert "local: model 2, image b4e5f60" rollback' in text
+    assert text.count("rollback") == 2  # one badge, and the sentence above the list
+    assert "Grace" in text
+    assert "model 2 → 1" in text
+
+
+def test_a_new_commit_is_seen_by_the_next_page(forge: Forge, tmp_path: Path) -> None:
+    shutil.copytree(forge.path, tmp_path / "repository.git")
+    moved = Forge(tmp_path / "repository.git")
+    with answering(create(settings(moved.path))) as client:
+        assert "model 5" not in page(client, "/releases").text
+        moved.release("local: model 5", release(5))
+        assert "local: model 5" in page(client, "/releases").text
+
+
+def test_files_of_another_version_or_by_hand_do_not_break_a_page(tmp_path: Path) -> None:
+    forge = Forge(tmp_path / "repository.git")
+    forge.release("first", release(1), {"evidence/1-9c0d7e2.json": {"format": 9}})
+    forge.commit("broken", {"release.yaml": "data: [", "evidence/oops.json": "{"})
+    forge.release(
+        "second", release(2), {"evidence/odd.json": evidence("mix", benchmark=[{"wape": "nan"}, {}])}
+    )
+    with answering(create(settings(forge.path))) as client:
+        for path in PAGES:
+            assert client.get(path).status_code == 200
+        assert "model 1 → 2" in page(client, "/releases").text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_with_everything_down_a_page_still_says_what_is_missing(tmp_path: Path, path: str) -> None:
+    with answering(create(settings(tmp_path / "none.git"))) as client:
+        text = page(client, path).text
+    assert "does not answer" in text or "git cannot read" in text
+
+
+def test_without_the_decision_service_a_product_still_shows_its_forecast(
+    forge: Forge, urls: dict[str, str]
+) -> None:
+    with answering(create(settings(forge.path, forecast_url=urls["forecast_url"]))) as client:
+        text = page(client, "/products/P0003").text
+    assert "decision does not answer" in text
+    assert "Demand in 2026-01" in text
+
+
+def test_an_empty_repository_says_that_nothing_was_released(tmp_path: Path) -> None:
+    forge = Forge(tmp_path / "repository.git")
+    with answering(create(settings(forge.path))) as client:
+        assert "refs/heads/main is not there" in page(client, "/releases").text
+        forge.commit("start", {"notes.txt": "x"})
+        assert "Nothing was released yet" in page(client, "/releases").text
+        assert "No model was promoted yet" in page(client, "/models").text
+
+
+def test_files_are_kept_by_the_browser_and_pages_are_not(client: Client) -> None:
+    answer = client.get("/")
+    assert answer.headers["cache-control"] == "no-store"
+    (style,) = {link for link in Page(answer.text).links if link.endswith(".css")}
+    assert "immutable" in client.get(style).headers["cache-control"]
+    assert client.get(style).headers["content-type"].startswith("text/css")
+    assert client.get("/static/console.000000000000.css").status_code == 404
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_small(client: Client, path: str) -> None:
+    answer = client.get(path)
+    files = {link for link in Page(answer.text).links if link.startswith("/static/")}
+    assert len(answer.content) + sum(len(client.get(link).content) for link in files) < 100_000
+
+
+def test_the_process_shows_pages_without_any_other_service(tmp_path: Path) -> None:
+    variables = {"CONSOLE_REPOSITORY": str(promoted(tmp_path / "repository.git").path)}
+    variables |= {f"CONSOLE_{name}_URL": NOWHERE for name in ("COLLECTOR", "FORECAST", "DECISION")}
+    with listener() as bound, running("apps.console", variables, bound) as process:
+        assert httpx.get(f"{process.url}/health").json() == {"status": "ok"}
+        assert "What runs is not known" in httpx.get(process.url).text
+        process.lose_parent()
+        assert process.ended()[0] == 0

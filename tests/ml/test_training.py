@@ -1,0 +1,226 @@
+"""Training on a small shop with quick candidates: what is chosen, judged, kept and told."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.bundle import unpack
+from ml.data_version import data_version_of
+from ml.errors import ModelNotFound, NotEnoughHistory
+from ml.evaluation import Backtest, backtest
+from ml.history import Floats, History
+from ml.model_store import ModelStore
+from ml.models import CANDIDATES
+from ml.models.base import Model
+from ml.models.reference import SeedRecipe
+from ml.registry import Registry
+from ml.settings import MlSettings
+from ml.training import TrainReport, choose, train
+from tests.ml.small_history import small_shop
+
+SHOP = small_shop(products=120, months=24, seed=3)
+QUICK: Mapping[str, type[Model]] = {
+    name: CANDIDATES[name] for name in ("naive", "seasonal_naive", "ma3", "ses")
+}
+SEED = 7
+
+NewState = Callable[[Path], MlSettings]
+
+
+class Place:
+    """A registry and a store in one folder."""
+
+    def __init__(self, settings: MlSettings) -> None:
+        self.registry, self.store = Registry(settings), ModelStore(settings.model_store)
+
+    def train(self, months: int = 24, forced: str | None = None) -> TrainReport:
+        history = SHOP.until(months)
+        return train(history, self.registry, self.store, seed=SEED, candidates=QUICK, forced=forced)
+
+
+@pytest.fixture
+def place(tmp_path: Path, new_state: NewState) -> Place:
+    return Place(new_state(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def tested() -> Backtest:
+    return backtest(SHOP, QUICK, seed=SEED)
+
+
+def test_the_first_model_is_judged_against_naive_and_becomes_challenger(place: Place) -> None:
+    report = place.train()
+    assert (report.outcome, report.verdict["against"]) == ("first", "naive")
+    assert report.promotable == (report.verdict["answer"] == "better")
+    assert report.promotable
+    challenger = place.registry.resolve("challenger")
+    assert (challenger.version, challenger.sha256) == (report.version, report.sha256)
+    assert place.registry.champion() is None
+
+
+def test_the_bundle_holds_what_the_report_says(place: Place) -> None:
+    report = place.train()
+    bundle = unpack(place.store.get_bundle(report.sha256), report.sha256)
+    manifest = bundle.manifest
+    assert (manifest.candidate, manifest.last_month, manifest.target_month) == (
+        report.candidate,
+        "2025-12",
+        "2026-01",
+    )
+    assert manifest.data_version == data_version_of(SHOP).name == report.data_version
+    row = next(row for row in report.benchmark if row["candidate"] == report.candidate)
+    assert manifest.metrics["pinball"] == row["pinball"]
+    assert manifest.risk_cuts[0] < manifest.risk_cuts[1]
+    assert set(bundle.record.products) == set(SHOP.product_ids)
+
+
+def test_the_same_data_gives_the_same_bytes_in_another_folder(tmp_path: Path, new_state: NewState) -> None:
+    first, second = (Place(new_state(tmp_path / name)).train(forced="ses") for name in ("a", "b"))
+    assert first.sha256 == second.sha256
+
+
+def test_boosted_trees_give_the_same_bytes_too(tmp_path: Path, new_state: NewState) -> None:
+    quick = {"naive": CANDIDATES["naive"], "lightgbm_tweedie": CANDIDATES["lightgbm_tweedie"]}
+    history, reports = SHOP.until(12), []
+    for name in ("a", "b"):
+        place = Place(new_state(tmp_path / name))
+        report = train(
+            history, place.registry, place.store, seed=SEED, candidates=quick, forced="lightgbm_tweedie"
+        )
+        reports.append(report.sha256)
+    assert reports[0] == reports[1]
+
+
+def test_other_data_gives_other_bytes(place: Place) -> None:
+    assert place.train(23, forced="ses").sha256 != place.train(24, forced="ses").sha256
+
+
+def test_training_again_on_the_champions_data_changes_nothing(place: Place) -> None:
+    report = place.train()
+    place.registry.set_alias("champion", report.version)
+    again = place.train(forced=report.candidate)
+    assert (again.outcome, again.promotable) == ("unchanged", False)
+    assert (again.version, again.sha256) == (report.version, report.sha256)
+    assert len(place.registry.versions()) == 1
+
+
+def test_a_champions_recipe_is_refreshed_when_it_stays_the_best(place: Place) -> None:
+    first = place.train(23)
+    place.registry.set_alias("champion", first.version)
+    second = place.train(24)
+    assert (second.candidate, second.outcome, second.version) == (first.candidate, "refreshed", 2)
+    assert second.verdict["against"] == "naive"
+    assert second.promotable
+
+
+def test_a_champions_recipe_that_is_beaten_makes_way(place: Place) -> None:
+    place.registry.set_alias("champion", place.train(23, forced="seasonal_naive").version)
+    report = place.train(24)
+    assert (report.outcome, report.verdict["against"]) == ("new_recipe", "seasonal_naive")
+    assert report.verdict["answer"] == "better"
+    assert report.candidate != "seasonal_naive"
+
+
+def test_a_recipe_that_is_only_a_little_better_does_not_replace_the_champion(tested: Backtest) -> None:
+    close = min(
+        ("ma3", "ses"), key=lambda name: abs(_loss(tested, name) - min(_loss(tested, n) for n in QUICK))
+    )
+    other = "ses" if close == "ma3" else "ma3"
+    choice = choose(tested, other, None, SEED)
+    assert (choice.candidate, choice.outcome, choice.against) == (other, "refreshed", "naive")
+    assert choice.contest is not None
+    assert choice.contest[0] == close
+    assert choice.contest[1].answer != "better"
+
+
+def test_a_forced_recipe_is_judged_against_the_champions(tested: Backtest) -> None:
+    choice = choose(tested, "ses", "seasonal_naive", SEED)
+    assert (choice.candidate, choice.outcome, choice.against) == ("seasonal_naive", "forced", "ses")
+    assert choice.verdict.answer == "worse"
+    assert not choice.promotable
+
+
+def test_the_last_month_has_no_say_in_the_choice() -> None:
+    """Whatever happens in it, the same recipe is chosen; a month earlier it would not be."""
+    changed, before = (SHOP.units.copy() for _ in range(2))
+    changed[:, -1] = SHOP.units[:, 11]
+    before[:, -6:] = SHOP.units[:, 6:12]
+    chosen = {
+        name: choose(backtest(_with(units), QUICK, seed=SEED), None, None, SEED).candidate
+        for name, units in (("as it was", SHOP.units), ("last month", changed), ("six months", before))
+    }
+    assert chosen["as it was"] == chosen["last month"]
+    assert chosen["six months"] == "seasonal_naive" != chosen["as it was"]
+
+
+def test_a_yardstick_is_shown_but_never_chosen() -> None:
+    shop = SHOP.until(14)
+    tested = backtest(shop, {"naive": CANDIDATES["naive"], SeedRecipe.name: SeedRecipe}, seed=SEED)
+    assert [row["candidate"] for row in tested.table()] == ["naive", SeedRecipe.name]
+    assert choose(tested, None, None, SEED).candidate == "naive"
+
+
+def test_a_model_that_is_not_better_than_naive_is_registered_but_not_promotable(place: Place) -> None:
+    report = place.train(forced="naive")
+    assert report.verdict["ratio"] == 1.0
+    assert not report.promotable or report.verdict["answer"] == "non_inferior"
+    first = choose(backtest(SHOP, {"naive": CANDIDATES["naive"]}, seed=SEED), None, None, SEED)
+    assert (first.outcome, first.promotable) == ("first", False)
+
+
+def test_what_a_reviewer_needs_is_kept_with_the_run(place: Place) -> None:
+    report = place.train()
+    kept = {
+        name: place.registry.artifact(report.version, name) for name in ("benchmark.json", "verdict.json")
+    }
+    assert json.loads(kept["benchmark.json"]) == report.benchmark
+    assert json.loads(kept["verdict.json"]) == json.loads(json.dumps(report.verdict))
+    assert place.registry.artifact(report.version, "benchmark.png").startswith(b"\x89PNG")
+    assert (
+        json.loads(place.registry.artifact(report.version, "manifest.json"))["candidate"] == report.candidate
+    )
+    metrics = place.registry.resolve(str(report.version)).metrics
+    assert metrics["gate.ratio"] == report.verdict["ratio"]
+    assert {"naive.pinball", "ma3.wape", "ses.coverage_80"} <= set(metrics)
+
+
+def test_the_report_is_json_even_when_the_gate_could_not_decide(place: Place) -> None:
+    few = SHOP.rows(np.arange(5))
+    report = train(few, place.registry, place.store, seed=SEED, candidates=QUICK)
+    assert report.verdict["answer"] == "not_enough_data"
+    assert report.verdict["ratio"] is None
+    assert not report.promotable
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False))["version"] == report.version
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones(place: Place) -> None:
+    with pytest.raises(ModelNotFound, match="no candidate 'seed_recipe'; there are naive"):
+        place.train(forced="seed_recipe")
+
+
+def test_two_months_are_not_enough(place: Place) -> None:
+    with pytest.raises(NotEnoughHistory, match="2 full months"):
+        place.train(months=2)
+
+
+def test_an_interruption_leaves_no_model(place: Place, tmp_path: Path) -> None:
+    def interrupt(done: int, _total: int, _label: str) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(SHOP, place.registry, place.store, seed=SEED, candidates=QUICK, progress=interrupt)
+    assert place.registry.versions() == []
+    assert not (tmp_path / "models").exists()
+
+
+def _with(units: Floats) -> History:
+    return replace(SHOP, units=units)
+
+
+def _loss(tested: Backtest, name: str) -> float:
+    return float(np.nanmean(tested.losses(name)[:, :-1]))
