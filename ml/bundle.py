@@ -26,12 +26,13 @@ from ml.features import CategoryTotals
 from ml.history import History
 from ml.models import CANDIDATES
 from ml.models.base import Servable
+from ml.month_record import MonthRecord
 from ml.track_record import TrackRecord
 
 FORMAT = 1
 MAX_BYTES = 512 * 1024 * 1024
 MANIFEST = "manifest.json"
-SECTIONS = ("calibration", "model", "record")
+SECTIONS = ("calibration", "model", "months", "record")
 
 State = Mapping[str, NDArray[Any] | str]
 
@@ -86,16 +87,24 @@ class Bundle:
     manifest: Manifest
     predictor: Predictor
     record: TrackRecord
+    months: MonthRecord
 
 
-def pack(manifest: Manifest, *, model: State, calibration: State, record: State) -> bytes:
+def pack(manifest: Manifest, *, model: State, calibration: State, record: State, months: State) -> bytes:
     """The bundle's bytes: a function of its arguments only.
+
+    Args:
+        manifest: What the model is.
+        model: State of the fitted model.
+        calibration: State of its `Calibration`.
+        record: State of its `TrackRecord`.
+        months: State of its `MonthRecord`.
 
     Raises:
         TypeError: An array holds Python objects, which could be stored by pickle only.
     """
     members = {MANIFEST: _canonical_json(manifest)}
-    for section, state in zip(SECTIONS, (calibration, model, record), strict=True):
+    for section, state in zip(SECTIONS, (calibration, model, months, record), strict=True):
         for name, value in state.items():
             suffix, data = _encoded(value)
             members[f"{section}/{name}.{suffix}"] = data
@@ -152,7 +161,8 @@ def _read(data: bytes, sha256: str) -> Bundle:
         )
     model = CANDIDATES[manifest.candidate].from_state(states["model"])
     predictor = Predictor(model, Calibration.from_state(states["calibration"]))
-    return Bundle(sha256, manifest, predictor, TrackRecord.from_state(states["record"]))
+    record, months = TrackRecord.from_state(states["record"]), MonthRecord.from_state(states["months"])
+    return Bundle(sha256, manifest, predictor, record, months)
 
 
 def _members(data: bytes) -> Iterator[tuple[str, bytes]]:

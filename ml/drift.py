@@ -7,39 +7,38 @@ fall together, so counting them as independent would find drift every month.
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml import features
 from ml.bundle import Bundle
-from ml.distribution import P10, P90, Floats
+from ml.distribution import Floats
 from ml.errors import StoreUnavailable
 from ml.evaluation import eligible
 from ml.features import category_totals
 from ml.history import History
+from ml.month_record import SMALLEST_GROUP, log_ratio, month_statistics
 
 Answer = Literal["no drift", "drift", "not enough data"]
 
 ALPHA: Final = 0.05
 """Chance of an alarm in a month like the others, over all tests together."""
 
-FAMILIES: Final = {"shop": 0.5, "category": 0.25, "feature": 0.25}
+FAMILIES: Final = {"shop": 0.5, "category": 0.25, "change": 0.25}
 """How that chance is shared: the shop as a whole has few tests and is what matters first."""
 
-SMALLEST_REFERENCE: Final = 8
+SMALLEST_REFERENCE: Final = 6
 REPORT_MONTHS: Final = 6
-LARGEST_REFERENCE: Final = 24
-SMALLEST_GROUP: Final = 15
+LONGEST_REFERENCE: Final = 24
 SMALLEST_VOLUME_EFFECT: Final = math.log(1.25)
 SMALLEST_SHARE_EFFECT: Final = 0.1
-SMALLEST_SPREAD: Final = 0.01
-"""A statistic that never moved is taken to move by this much, or any change would be infinite."""
+SMALLEST_SPREAD: Final = 0.03
+"""Six months can look calmer than they are: a statistic is taken to move at least this much."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Finding:
     """One test. Values are logs of ratios for volumes (0.22 is 25 % more) and shares for the rest.
 
     Attributes:
-        name: What was looked at, `forecast:shop:volume` or `feature:views`.
+        name: What was looked at, `shop:volume` or `change:views`.
         value: Of the newest month.
         usual: Mean of the earlier months.
         effect: The difference.
@@ -91,27 +90,40 @@ class DriftReport:
 def judge(history: History, bundle: Bundle) -> DriftReport:
     """Compare the last month of a history with what a model forecast for it and with how months usually go.
 
-    A model that has learned from the last month cannot judge it: `not enough data`, like fewer than eight
-    earlier months.
+    Forecasts are only compared with forecasts of months that the model had not seen: those of its backtest,
+    and those since its training. So a model that has learned from the last month cannot judge it, and one
+    with fewer than six tested months cannot judge any: `not enough data`.
     """
-    newest = history.T - 1
-    month = str(history.months[-1])
-    first = max(2, newest - LARGEST_REFERENCE)
-    usable = max(0, newest - first)
-    report = DriftReport("not enough data", "", month, bundle.sha256, usable)
-    if bundle.manifest.last_month >= month:
-        return replace(
-            report, reason=f"the model has learned from {bundle.manifest.last_month}, so {month} is not new"
-        )
-    if usable < SMALLEST_REFERENCE:
-        return replace(
-            report, reason=f"{usable} earlier months to compare with, {SMALLEST_REFERENCE} are needed"
-        )
-    months = [_statistics(history, bundle, t) for t in range(first, newest + 1)]
-    findings = _tested(months)
-    if not findings:
+    month, learned = str(history.months[-1]), bundle.manifest.last_month
+    unseen = _unseen(history, bundle)
+    newest = unseen.pop(history.months[-1], {})
+    report = DriftReport("not enough data", "", month, bundle.sha256, len(unseen))
+    if learned >= month:
+        return replace(report, reason=f"the model has learned from {learned}, so {month} is not new to it")
+    if len(unseen) < SMALLEST_REFERENCE:
+        needed = f"{SMALLEST_REFERENCE} are needed"
+        return replace(report, reason=f"{len(unseen)} earlier months were forecast unseen, {needed}")
+    if not newest:
         return replace(report, reason=f"fewer than {SMALLEST_GROUP} products sell often enough to compare")
+    changes = [_feature_changes(history, t) for t in range(max(2, history.T - LONGEST_REFERENCE), history.T)]
+    findings = _corrected(_tested(newest, list(unseen.values())) + _tested(changes[-1], changes[:-1]))
     return replace(report, **_verdict(findings, month))
+
+
+def _unseen(history: History, bundle: Bundle) -> dict[np.datetime64, dict[str, float]]:
+    """Statistics by month: those of the backtest, then those of every month since the training."""
+    record = bundle.months
+    found = {
+        month: {name: float(values[k]) for name, values in record.values.items() if not np.isnan(values[k])}
+        for k, month in enumerate(record.months)
+        if month < history.months[-1]
+    }
+    learned = np.datetime64(bundle.manifest.last_month, "M")
+    for t in np.flatnonzero(history.months > learned).tolist():
+        past = history.until(t)
+        prediction = bundle.predictor.predict(past, category_totals(past))
+        found[history.months[t]] = month_statistics(history, t, prediction, eligible(past))
+    return found
 
 
 def multiplied(history: History, factor: float) -> History:
@@ -171,40 +183,6 @@ def _verdict(findings: tuple[Finding, ...], month: str) -> dict[str, Any]:
     return {"answer": "drift", "reason": reason, "findings": findings}
 
 
-def _statistics(history: History, bundle: Bundle, t: int) -> dict[str, float]:
-    """How month `t` went, seen from before it: forecasts by group, then features against the month before."""
-    past = history.until(t)
-    counted = eligible(past) & ~np.isnan(history.units[:, t])
-    found = _feature_changes(history, t)
-    if counted.sum() < SMALLEST_GROUP:
-        return found
-    prediction = bundle.predictor.predict(past, category_totals(past))
-    actual = history.units[:, t]
-    ranks = _ranks(prediction.levels, actual)
-    outside = (actual < prediction.levels[:, P10]) | (actual > prediction.levels[:, P90])
-    for name, group in _groups(history, counted):
-        found[f"forecast:{name}:volume"] = _log_ratio(actual[group].sum(), prediction.mean[group].sum())
-        found[f"forecast:{name}:rank"] = float(ranks[group].mean())
-        found[f"forecast:{name}:outside"] = float(outside[group].mean())
-    return found
-
-
-def _groups(history: History, counted: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    yield "shop", counted
-    categories = np.array(history.categories)
-    for name in sorted(set(history.categories)):
-        group = counted & (categories == name)
-        if group.sum() >= SMALLEST_GROUP:
-            yield name, group
-
-
-def _ranks(quantiles: Floats, actual: Floats) -> Floats:
-    """(n,) share of the forecast's quantiles that lie below each outcome, those equal to it by half."""
-    outcome = actual[:, np.newaxis]
-    ranks: Floats = np.mean((quantiles < outcome) + 0.5 * (quantiles == outcome), axis=1)
-    return ranks
-
-
 def _feature_changes(history: History, t: int) -> dict[str, float]:
     """Log change of shop totals from the month before, which holds the season that earlier changes hold too."""
     counted = {
@@ -213,54 +191,50 @@ def _feature_changes(history: History, t: int) -> dict[str, float]:
         "products_sold": (history.units > 0).astype(np.float64),
     }
     found = {
-        f"feature:{name}": _log_ratio(float(np.nansum(values[:, t])), float(np.nansum(values[:, t - 1])))
+        f"change:{name}": log_ratio(float(np.nansum(values[:, t])), float(np.nansum(values[:, t - 1])))
         for name, values in counted.items()
     }
-    return found | {"feature:price_cents": _price_change(history, t)}
+    return found | {"change:price_cents": _price_change(history, t)}
 
 
 def _price_change(history: History, t: int) -> float:
     """Log change of the median price, over products that have one in both months."""
     now, before = history.price_cents[:, t], history.price_cents[:, t - 1]
     both = ~np.isnan(now) & ~np.isnan(before)
-    return _log_ratio(float(np.median(now[both])), float(np.median(before[both]))) if both.any() else 0.0
+    return log_ratio(float(np.median(now[both])), float(np.median(before[both]))) if both.any() else 0.0
 
 
-def _log_ratio(top: float, bottom: float) -> float:
-    """log(top / bottom) with one unit added to both, so that nothing against nothing is no change."""
-    return math.log((top + 1) / (bottom + 1))
-
-
-def _tested(months: list[dict[str, float]]) -> tuple[Finding, ...]:
-    """Every statistic of the newest month against the same of the earlier ones, surest first."""
-    families: dict[str, list[Finding]] = {family: [] for family in FAMILIES}
-    for name, value in months[-1].items():
-        earlier = np.array([month[name] for month in months[:-1] if name in month])
-        if len(earlier) >= SMALLEST_REFERENCE:
-            usual, p = float(earlier.mean()), _p_value(value, earlier)
+def _tested(newest: Mapping[str, float], earlier: Sequence[Mapping[str, float]]) -> list[Finding]:
+    """Each statistic of the newest month against the same of the earlier ones, without correction."""
+    found = []
+    for name, value in newest.items():
+        known = np.array([month[name] for month in earlier if name in month])
+        if len(known) >= SMALLEST_REFERENCE:
             floor = SMALLEST_VOLUME_EFFECT if _is_volume(name) else SMALLEST_SHARE_EFFECT
-            families[_family(name)].append(Finding(name, value, usual, value - usual, floor, p))
-    found = [each for family, members in families.items() for each in _corrected(members, FAMILIES[family])]
-    return tuple(sorted(found, key=lambda finding: (not finding.drifted, finding.p_value)))
+            usual = float(known.mean())
+            found.append(Finding(name, value, usual, value - usual, floor, _p_value(value, known)))
+    return found
 
 
-def _corrected(family: list[Finding], weight: float) -> Iterator[Finding]:
-    """Holm's correction (1979) inside a family that may spend `weight` of the chance of an alarm."""
-    so_far = 0.0
-    for i, finding in enumerate(sorted(family, key=lambda finding: finding.p_value)):
-        so_far = max(so_far, min(1.0, (len(family) - i) * finding.p_value / weight))
-        drifted = so_far <= ALPHA and abs(finding.effect) >= finding.floor
-        yield replace(finding, p_value=so_far, drifted=drifted)
+def _corrected(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Holm's correction (1979) in each family, which may spend its share of the chance of an alarm."""
+    corrected = []
+    for family, share in FAMILIES.items():
+        members = sorted((f for f in findings if _family(f.name) == family), key=lambda f: f.p_value)
+        so_far = 0.0
+        for i, finding in enumerate(members):
+            so_far = max(so_far, min(1.0, (len(members) - i) * finding.p_value / share))
+            drifted = so_far <= ALPHA and abs(finding.effect) >= finding.floor
+            corrected.append(replace(finding, p_value=so_far, drifted=drifted))
+    return tuple(sorted(corrected, key=lambda finding: (not finding.drifted, finding.p_value)))
 
 
 def _family(name: str) -> str:
-    if name.startswith("feature:"):
-        return "feature"
-    return "shop" if name.startswith("forecast:shop:") else "category"
+    return name.partition(" ")[0].partition(":")[0]
 
 
 def _is_volume(name: str) -> bool:
-    return name.startswith("feature:") or name.endswith(":volume")
+    return name.startswith("change:") or name.endswith(":volume")
 
 
 def _p_value(value: float, earlier: Floats) -> float:

@@ -19,8 +19,9 @@ _EPOCH_UNITS: Final = ((10**11, 1_000_000), (10**14, 1_000), (10**17, 1))
 def to_utc(column: pl.Series, timezone: str | None) -> pl.Series:
     """Microsecond instants in UTC, null where the value is missing or cannot be read.
 
-    An hour that the clocks skipped cannot be read; of an hour that came twice the first is meant. Text may be ISO 8601, `31.12.2026 08:26` or `12/31/2026 8:26`; numbers are seconds, milliseconds or
-    microseconds since 1970, told apart by their size.
+    An hour that the clocks skipped cannot be read; of an hour that came twice the first is meant. Text may be
+    ISO 8601, `31.12.2026 08:26` or `12/31/2026 8:26`; numbers are seconds, milliseconds or microseconds since
+    1970, told apart by their size.
 
     Args:
         column: Times of one file.

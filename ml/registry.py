@@ -14,6 +14,7 @@ from pathlib import Path
 # MLflow reads these when it is imported: no usage reports to its makers, no migration log on stderr.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow.exceptions
 from mlflow import MlflowClient

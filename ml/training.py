@@ -22,6 +22,7 @@ from ml.model_store import ModelStore
 from ml.models import CANDIDATES
 from ml.models.base import Model
 from ml.models.reference import SeedRecipe
+from ml.month_record import MonthRecord, month_statistics
 from ml.progress import Progress, silent
 from ml.registry import Registry
 from ml.report import benchmark_png
@@ -186,6 +187,7 @@ def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest,
     prediction = calibration.apply(history, model.predict(history, hindcasts.categories(history.T)))
     classes = [CLASSES[i] for i in demand_class(history)]
     record = TrackRecord.measure(history.product_ids, classes, tested.losses(name))
+    months = _months(tested, name)
     version = data_version_of(history)
     manifest = Manifest(
         candidate=name,
@@ -203,9 +205,24 @@ def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest,
         risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
         seed=seed,
     )
-    return manifest, pack(
-        manifest, model=model.state(), calibration=calibration.state(), record=record.state()
-    )
+    states = {
+        "model": model.state(),
+        "calibration": calibration.state(),
+        "record": record.state(),
+        "months": months.state(),
+    }
+    return manifest, pack(manifest, **states)
+
+
+def _months(tested: Backtest, name: str) -> MonthRecord:
+    """How the tested months went against forecasts that had not seen them: what drift compares with."""
+    found = {}
+    for k, t in enumerate(tested.origins):
+        prediction = tested.predictions[name][k]
+        found[tested.history.months[t]] = month_statistics(
+            tested.history, t, prediction, tested.eligible[:, k]
+        )
+    return MonthRecord.of(found)
 
 
 def _artifacts(table: Mapping[str, Row], choice: Choice, manifest: Manifest) -> dict[str, bytes | str]:

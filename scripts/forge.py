@@ -53,8 +53,8 @@ class Forge(Protocol):
     def remote(self) -> str:
         """Where Git fetches from and pushes to."""
 
-    def pull_requests(self, branch_prefix: str) -> list[PullRequest]:
-        """Every pull request, open or not, whose branch starts so; oldest first."""
+    def pull_requests(self, *branch_prefixes: str) -> list[PullRequest]:
+        """Every pull request, open or not, whose branch starts with one of these; oldest first."""
 
     def get(self, number: int) -> PullRequest:
         """One pull request.

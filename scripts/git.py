@@ -94,9 +94,9 @@ class Git:
         """What the command writes to stdout, as text without the last line's end."""
         return self.run(*arguments, stdin=stdin).decode(errors="replace").rstrip("\n")
 
-    def refs(self, prefix: str) -> dict[str, str]:
-        """Object id of every ref under a prefix."""
-        listing = self.text("for-each-ref", "--format=%(objectname) %(refname)", prefix)
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """Object id of every ref under these prefixes."""
+        listing = self.text("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
         return {ref: sha for sha, ref in (line.split(" ", 1) for line in listing.splitlines())}
 
     def ref(self, name: str) -> str | None:
@@ -125,10 +125,6 @@ class Git:
     def write_blob(self, data: bytes) -> str:
         """Store bytes; their object id comes back."""
         return self.text("hash-object", "-w", "--stdin", stdin=data)
-
-    def is_ancestor(self, commit: str, of: str) -> bool:
-        """Whether `of` contains the commit."""
-        return self.text("rev-list", "--max-count=1", commit, f"^{of}") == ""
 
     def changed_paths(self, base: str, head: str) -> dict[str, tuple[str | None, str | None]]:
         """Path to (mode and blob in base, mode and blob in head), None where the file does not exist."""

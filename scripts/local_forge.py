@@ -9,7 +9,7 @@ merge commit, so a kill between the two writes of a merge leaves it open, and me
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -101,15 +101,18 @@ class LocalForge:
         """The path of the bare repository."""
         return str(self.directory.resolve())
 
-    def pull_requests(self, branch_prefix: str = "") -> list[PullRequest]:
-        """Every pull request whose branch starts so; oldest first."""
-        metas = [sha for ref, sha in self._git.refs(_PULLS).items() if ref.endswith("/meta")]
+    def pull_requests(self, *branch_prefixes: str) -> list[PullRequest]:
+        """Every pull request whose branch starts with one of these; oldest first."""
+        refs = self._git.refs(_PULLS, _HEADS)
+        metas = [sha for ref, sha in refs.items() if ref.startswith(_PULLS) and ref.endswith("/meta")]
         records = sorted(map(_decoded, self._git.blobs(metas)), key=lambda record: record.number)
-        return [self._shown(record) for record in records if record.branch.startswith(branch_prefix)]
+        wanted = [record for record in records if record.branch.startswith(branch_prefixes)]
+        trunk = self._trunk() if any(record.merge_commit for record in wanted) else frozenset()
+        return [_shown(record, refs, trunk, self.remote) for record in wanted]
 
     def get(self, number: int) -> PullRequest:
         """One pull request."""
-        return self._shown(self._stored(number)[1])
+        return self._show(self._stored(number)[1])
 
     def comments(self, number: int) -> list[dict[str, str]]:
         """What was said on a pull request: author, text and time of each comment."""
@@ -144,13 +147,13 @@ class LocalForge:
                 if self._git.ref(_HEADS + branch) == head:
                     raise
                 raise BranchGone(branch) from None
-            return self._shown(record)
+            return self._show(record)
 
     def close(self, number: int, comment: str) -> None:
         """Close without a merge; nothing happens when it is closed or merged."""
         with self._lock():
             sha, record = self._stored(number)
-            if self._shown(record).state != "open":
+            if self._show(record).state != "open":
                 return
             now = self._clock().isoformat()
             said = {"author": self.account, "text": comment, "at": now}
@@ -162,7 +165,7 @@ class LocalForge:
         """Approve the named head as this account."""
         with self._lock():
             sha, record = self._stored(number)
-            shown = self._shown(record)
+            shown = self._show(record)
             if self.account == record.author:
                 raise Refused(
                     "own_approval", f"{self.account} is the author of #{number}; another account approves it"
@@ -180,7 +183,7 @@ class LocalForge:
         with self._lock():
             for _ in range(_MERGE_TRIES):
                 sha, record = self._stored(number)
-                shown = self._shown(record)
+                shown = self._show(record)
                 if shown.merge_commit:
                     self._delete_branch(record)
                     return shown.merge_commit
@@ -214,25 +217,12 @@ class LocalForge:
         tree = self._git.tree_with(trunk, {path: after for path, (_, after) in wanted.items()})
         return self._git.commit_tree(tree, [trunk], message, self._identity(), self._clock())
 
-    def _shown(self, record: _Record) -> PullRequest:
-        merged = record.merge_commit is not None and self._git.is_ancestor(record.merge_commit, TRUNK)
-        closed = record.closed_at is not None
-        ended = merged or closed
-        head = record.head if ended else self._git.ref(_HEADS + record.branch) or record.head
-        return PullRequest(
-            number=record.number,
-            url=f"{self.remote}#{record.number}",
-            title=record.title,
-            body=record.body,
-            branch=record.branch,
-            head=head,
-            state="merged" if merged else "closed" if closed else "open",
-            author=record.author,
-            approved_by=tuple(sorted(account for account, sha in record.approvals.items() if sha == head)),
-            closed_by=record.closed_by if closed and not merged else None,
-            closed_at=datetime.fromisoformat(record.closed_at) if record.closed_at and not merged else None,
-            merge_commit=record.merge_commit if merged else None,
-        )
+    def _show(self, record: _Record) -> PullRequest:
+        return _shown(record, self._git.refs(_HEADS), self._trunk(), self.remote)
+
+    def _trunk(self) -> frozenset[str]:
+        """The commits of the trunk."""
+        return frozenset(self._git.text("rev-list", "--first-parent", TRUNK).split())
 
     def _stored(self, number: int) -> tuple[str, _Record]:
         sha = self._git.ref(f"{_PULLS}{number}/meta")
@@ -298,6 +288,26 @@ def _age_seconds(path: Path) -> float | None:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return None
+
+
+def _shown(record: _Record, refs: Mapping[str, str], trunk: Collection[str], remote: str) -> PullRequest:
+    """A stored pull request as the refs of now make it."""
+    merged, closed = record.merge_commit in trunk, record.closed_at is not None
+    head = record.head if merged or closed else refs.get(_HEADS + record.branch, record.head)
+    return PullRequest(
+        number=record.number,
+        url=f"{remote}#{record.number}",
+        title=record.title,
+        body=record.body,
+        branch=record.branch,
+        head=head,
+        state="merged" if merged else "closed" if closed else "open",
+        author=record.author,
+        approved_by=tuple(sorted(account for account, sha in record.approvals.items() if sha == head)),
+        closed_by=record.closed_by if closed and not merged else None,
+        closed_at=datetime.fromisoformat(record.closed_at) if record.closed_at and not merged else None,
+        merge_commit=record.merge_commit if merged else None,
+    )
 
 
 def _encoded(record: _Record) -> bytes:

@@ -108,10 +108,11 @@ class _Process:
         readable, _, _ = select.select([self._ready], [], [], READY_SECONDS)
         if not readable:
             raise NotReady(f"{name} is not ready after {READY_SECONDS:.0f} s:\n{self.last_lines()}")
-        said = os.read(self._ready, 65_536).decode(errors="replace")
-        if '"ready":true' not in said.replace(" ", ""):
-            self._popen.wait(STOP_SECONDS)
-            raise NotReady(f"{name} stopped while starting:\n{self.last_lines()}")
+        said = os.read(self._ready, 65_536)
+        readiness = json.loads(said) if said else {}
+        if readiness.get("ready") is not True:
+            missing = {check["detail"] for check in readiness.get("checks", {}).values() if not check["ready"]}
+            raise NotReady(f"{name} cannot start: {'; '.join(sorted(missing)) or self.last_lines()}")
 
     def last_lines(self, count: int = 5) -> str:
         lines = self.log.read_text(errors="replace").splitlines()

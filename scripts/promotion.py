@@ -212,6 +212,7 @@ def _proposal(bridge: Bridge, repository: Repository, file: bytes, evidence: Evi
         message=f"{title}\n\nRisk: {evidence.risk[0]}\n\n{paragraph}",
         files={path_of(environment): changed, evidence_path_of(environment, release): evidence.to_bytes()},
         release=release,
+        replaces=file,
         body=body,
     )
 

@@ -27,7 +27,10 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is to be merged. `branch` is a function of the content, so the same wish finds its own branch."""
+    """What is to be merged. `branch` is a function of the content, so the same wish finds its own branch.
+
+    `replaces` are the bytes of the release file that it was made from.
+    """
 
     kind: Kind
     environment: str
@@ -36,6 +39,7 @@ class Proposal:
     message: str
     files: Mapping[str, bytes]
     release: Release
+    replaces: bytes
     body: Callable[[str], str] = field(compare=False)  # from the id of the pushed commit
 
 
@@ -67,14 +71,6 @@ def open_proposals(forge: Forge, environment: str) -> list[PullRequest]:
     return sorted(found, key=lambda pr: pr.number)
 
 
-def release_proposed(repository: Repository, pull_request: PullRequest, environment: str) -> Release | None:
-    """The release at the head of a pull request, None when it cannot be read."""
-    try:
-        return parse(repository.read(pull_request.head, path_of(environment)) or b"")
-    except Refused:
-        return None
-
-
 def publish(forge: Forge, repository: Repository, proposal: Proposal, now: datetime) -> Published:
     """Make the proposal the only open pull request of its environment.
 
@@ -103,15 +99,22 @@ def _take_slot(forge: Forge, repository: Repository, proposal: Proposal, now: da
     """The head of the proposal's branch, once the environment's slot points at it."""
     slot_ref, branch_ref = SLOTS + environment_name(proposal.environment), _HEADS + proposal.branch
     for _ in range(_TRIES):
-        for other in _others(forge, proposal):
-            if repository.ref(_HEADS + other.branch):  # without its branch it cannot be merged any more
-                _refuse_to_supersede(repository, proposal, other)
-        slot, branch = repository.ref(slot_ref), repository.ref(branch_ref)
-        ended = {pr.head for pr in forge.pull_requests(proposal.branch) if pr.state != "open"}
-        head = branch if branch and branch not in ended else _commit(forge, repository, proposal, now)
-        updates = [RefUpdate(slot_ref, slot, head), RefUpdate(branch_ref, branch, head)]
-        updates += _deletions(repository, proposal.environment, keep=branch_ref)
+        if repository.read(TRUNK, path_of(proposal.environment)) != proposal.replaces:
+            raise Superseded(proposal.environment, repository.commit(TRUNK).subject)
+        known = forge.pull_requests(branches_of(proposal.environment, PROMOTION))
+        known += forge.pull_requests(branches_of(proposal.environment, ROLLBACK))
+        ended = {pr.head for pr in known if pr.state != "open"}
+        branches = _branches(repository, proposal.environment)
+        own = branches.pop(branch_ref, None)
+        for ref, sha in branches.items():
+            if sha not in ended:
+                _refuse_to_supersede(
+                    repository, proposal, ref, next((pr for pr in known if pr.head == sha), None)
+                )
+        head = own if own and own not in ended else _commit(forge, repository, proposal, now)
+        updates = [RefUpdate(slot_ref, repository.ref(slot_ref), head), RefUpdate(branch_ref, own, head)]
         updates = [update for update in updates if update.old != update.new]
+        updates += [RefUpdate(ref, sha, None) for ref, sha in branches.items()]
         if not updates or repository.push(updates):
             return head
         repository.fetch()
@@ -135,29 +138,37 @@ def _commit(forge: Forge, repository: Repository, proposal: Proposal, now: datet
     return repository.propose(TRUNK, proposal.files, proposal.message, identity, now)
 
 
-def _deletions(repository: Repository, environment: str, keep: str) -> list[RefUpdate]:
-    """Every other branch of the environment goes: merged, closed or superseded by now."""
-    refs = {
-        ref: sha
-        for kind in (PROMOTION, ROLLBACK)
-        for ref, sha in repository.refs(_HEADS + branches_of(environment, kind)).items()
-    }
-    return [RefUpdate(ref, sha, None) for ref, sha in sorted(refs.items()) if ref != keep]
+def _branches(repository: Repository, environment: str) -> dict[str, str]:
+    """Every branch of the environment: proposed, about to be, or left from what has ended."""
+    prefixes = [_HEADS + branches_of(environment, kind) for kind in (PROMOTION, ROLLBACK)]
+    return {ref: sha for prefix in prefixes for ref, sha in repository.refs(prefix).items()}
 
 
-def _refuse_to_supersede(repository: Repository, proposal: Proposal, other: PullRequest) -> None:
-    name = f"#{other.number} ({other.title})"
-    if other.approved_by:
-        approvers = ", ".join(other.approved_by)
+def _refuse_to_supersede(
+    repository: Repository, proposal: Proposal, ref: str, known: PullRequest | None
+) -> None:
+    """Refuse when another branch is approved, a rollback, or of a newer model, with a pull request or on its way."""
+    name = (
+        f"#{known.number} ({known.title})" if known else f"branch {ref.removeprefix(_HEADS)}, not opened yet,"
+    )
+    if known and known.approved_by:
+        approvers = ", ".join(known.approved_by)
         raise Refused("approved_is_open", f"{name} is approved by {approvers}; merge or close it first")
     if proposal.kind == ROLLBACK:
         return
-    if other.branch.startswith(branches_of(proposal.environment, ROLLBACK)):
+    if ref.startswith(_HEADS + branches_of(proposal.environment, ROLLBACK)):
         raise Refused("rollback_is_open", f"{name} is a rollback; merge or close it first")
-    release = release_proposed(repository, other, proposal.environment)
-    if release and release.model_version > proposal.release.model_version:
+    if _model_version(repository, ref, proposal.environment) > proposal.release.model_version:
         offered = proposal.release.model_version
         raise Refused("newer_is_open", f"{name} proposes a newer model than {offered}; close it first")
+
+
+def _model_version(repository: Repository, ref: str, environment: str) -> int:
+    """Of the release on a branch; 0 when it cannot be read, so that it stands in nobody's way."""
+    try:
+        return parse(repository.read(ref, path_of(environment)) or b"").model_version
+    except Refused:
+        return 0
 
 
 def _is_open_for(pull_request: PullRequest, branch: str) -> bool:

@@ -29,19 +29,22 @@ class RefUpdate:
 class Repository(Git):
     """A copy of a remote repository that can be thrown away; what counts is on the remote."""
 
+    def __init__(self, directory: Path, remote: str) -> None:
+        super().__init__(directory)
+        self.remote = remote
+
     @classmethod
     def copy_of(cls, remote: str, directory: Path) -> "Repository":
         """An empty copy in a new directory; `fetch` fills it."""
         directory.mkdir(parents=True)
-        repository = cls(directory)
+        repository = cls(directory, remote)
         repository.run("init", "--quiet", "--bare", "--template=", ".")
-        repository.run("config", "remote.origin.url", remote)
         return repository
 
     def fetch(self) -> None:
         """Make every branch and slot equal to the remote's."""
         refspecs = ("+refs/heads/*:refs/heads/*", f"+{SLOTS}*:{SLOTS}*")
-        self.run("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "origin", *refspecs)
+        self.run("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", self.remote, *refspecs)
 
     def propose(
         self, base: str, files: Mapping[str, bytes], message: str, author: Identity, at: datetime
@@ -61,7 +64,7 @@ class Repository(Git):
         refspecs = [f"{update.new or ''}:{update.ref}" for update in updates]
         for attempt in range(_PUSH_TRIES):
             try:
-                self.run("push", "--quiet", "--atomic", *leases, "origin", *refspecs)
+                self.run("push", "--quiet", "--atomic", *leases, self.remote, *refspecs)
             except GitFailed:
                 remote = self._remote_refs(updates)
                 if all(remote.get(update.ref) == update.new for update in updates):
@@ -76,7 +79,7 @@ class Repository(Git):
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
     def _remote_refs(self, updates: Sequence[RefUpdate]) -> dict[str, str]:
-        listing = self.text("ls-remote", "origin", *(update.ref for update in updates))
+        listing = self.text("ls-remote", self.remote, *(update.ref for update in updates))
         return {ref: sha for sha, ref in (line.split("\t", 1) for line in listing.splitlines())}
 
 

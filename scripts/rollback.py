@@ -84,6 +84,7 @@ def _proposal(
         message=way.message(data_version),
         files={path_of(way.environment): changed},
         release=way.earlier,
+        replaces=file,
         body=body,
     )
 

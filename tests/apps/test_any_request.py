@@ -17,7 +17,7 @@ from ml.decisions import Economics
 from ml.events import Event
 from ml.product_history import ProductHistory
 from tests.apps.client import Client, answering
-from tests.apps.forecast.store import stored_shop
+from tests.apps.forecast.store import Shop
 
 KEY = "k" * 16
 FEW = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -29,9 +29,11 @@ plausible = st.sampled_from(
     ["P0003", "2026-01", "2025-12-01T00:00:00Z", "purchase", "TRY", 1, 0, -1, 10**13, 2.5, "a/b"]
 )
 leaf = plausible | scalar
+names = st.text(max_size=8)
 anything = st.recursive(
-    leaf, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    leaf, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4)
 )
+numbers = st.dictionaries(st.sampled_from(list(Economics.__dataclass_fields__)), leaf, max_size=6)
 
 
 def body_of(names: list[str]) -> st.SearchStrategy[object]:
@@ -41,10 +43,8 @@ def body_of(names: list[str]) -> st.SearchStrategy[object]:
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Client]]:
+def clients(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[dict[str, Client]]:
     folder: Path = tmp_path_factory.mktemp("fuzz")
-    shop = stored_shop(folder / "store")
-    shop.write_snapshot()
     collector = CollectorSettings(inbox=folder / "inbox.sqlite", api_key=SecretStr(KEY))
     decision = DecisionSettings(forecast_url="http://127.0.0.1:9")
     with (
@@ -83,10 +83,7 @@ def test_any_question(clients: dict[str, Client], product_id: str, search: str, 
 
 
 @FEW
-@given(
-    economics=st.dictionaries(st.sampled_from(list(Economics.__dataclass_fields__)), leaf, max_size=6),
-    data=st.data(),
-)
+@given(economics=numbers, data=st.data())
 def test_any_economics_of_a_real_forecast(
     clients: dict[str, Client], economics: object, data: st.DataObject
 ) -> None:

@@ -11,6 +11,7 @@ from ml.features import FEATURES
 from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models import CANDIDATES
+from ml.month_record import MonthRecord
 from ml.track_record import TrackRecord
 
 SEED = 7
@@ -45,9 +46,14 @@ def bundle_bytes(history: History, candidate: str = "ses") -> bytes:
     losses = np.random.default_rng(SEED).gamma(2, 0.2, (history.n, 6))
     classes = [CLASSES[i] for i in demand_class(history)]
     record = TrackRecord.measure(history.product_ids, classes, losses)
-    return pack(
-        manifest(candidate), model=model.state(), calibration=calibration.state(), record=record.state()
-    )
+    months = MonthRecord.of({history.months[-1]: {"shop:volume": 0.1}})
+    states = {
+        "model": model.state(),
+        "calibration": calibration.state(),
+        "record": record.state(),
+        "months": months.state(),
+    }
+    return pack(manifest(candidate), **states)
 
 
 def small_bundle(history: History, candidate: str = "ses") -> Bundle:

@@ -14,8 +14,8 @@ from ml.bundle import MAX_BYTES, Manifest, pack, unpack
 from ml.errors import BundleRefused
 from ml.features import category_totals
 from ml.models import CANDIDATES
-from tests.ml.small_models import bundle_bytes, manifest
 from tests.ml.small_history import small_shop
+from tests.ml.small_models import bundle_bytes, manifest
 
 SHOP = small_shop()
 DATA = bundle_bytes(SHOP)
@@ -74,8 +74,13 @@ def test_every_candidate_predicts_the_same_bits_after_a_round_trip(candidate: st
     assert first.mean.tobytes() == second.mean.tobytes()
     assert first.levels.tobytes() == second.levels.tobytes()
     assert bundle.manifest == manifest(candidate)
-    state = bundle.predictor.model.state(), bundle.predictor.calibration.state(), bundle.record.state()  # type: ignore[attr-defined]
-    assert pack(bundle.manifest, model=state[0], calibration=state[1], record=state[2]) == data
+    states = {
+        "model": bundle.predictor.model.state(),
+        "calibration": bundle.predictor.calibration.state(),
+        "record": bundle.record.state(),
+        "months": bundle.months.state(),
+    }
+    assert pack(bundle.manifest, **states) == data
 
 
 def flips(count: int) -> None:
@@ -200,7 +205,7 @@ def test_a_bundle_beyond_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyP
 
 def test_objects_cannot_be_packed() -> None:
     with pytest.raises(TypeError, match="without pickle"):
-        pack(manifest(), model={"a": np.array([object()])}, calibration={}, record={})
+        pack(manifest(), model={"a": np.array([object()])}, calibration={}, record={}, months={})
 
 
 def test_a_manifest_says_nothing_of_time_or_place() -> None:

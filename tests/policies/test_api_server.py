@@ -11,7 +11,7 @@ import pytest
 from tests.policies import api_server
 from tests.policies.api_server import AUTHORIZED, kubectl, refusal, send, wait_until
 from tests.policies.judge import PRODUCTION, STAGING, SYNC, Document, namespaces, review_of, verdicts
-from tests.policies.manifests import SETS, manifests
+from tests.policies.manifests import manifests
 from tests.policies.mutants import dropped, opened
 from tests.policies.samples import Rule, policies, rules
 
@@ -20,16 +20,12 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def environments() -> Iterator[None]:
-    """Both namespaces, holding what the samples change; removed afterwards."""
+    """Both namespaces, removed afterwards with what the tests left in them."""
     ours = [namespace for namespace in namespaces() if namespace["metadata"]["name"] != "default"]
     kubectl("create", "-f", "-", given=[*ours, _authorization()])
     try:
         for name in (STAGING, PRODUCTION):
-            wait_until(
-                lambda name=name: _exists("serviceaccount/default", name), f"service account of {name}"
-            )
-        for review, old in _old_objects():
-            api_server.create(old, review)
+            wait_until(partial(_exists, "serviceaccount/default", name), f"service account of {name}")
         yield
     finally:
         kubectl("delete", "--ignore-not-found", "-f", "-", given=[*policies(), _authorization()])
@@ -49,12 +45,26 @@ def environments() -> Iterator[None]:
         kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", given=ours)
 
 
+@pytest.mark.parametrize("name", ["complete", "production"])
+def test_the_api_server_agrees_on_manifests_and_their_mutants(name: str, environments: None) -> None:
+    """With all rules in force it accepts what the offline judge accepts, and nothing else."""
+    mutants = [mutant.document for mutant in (*dropped(manifests(name)), *opened(manifests(name)))]
+    reviews = [review_of(document, SYNC) for document in (*manifests(name), *mutants)]
+    offline = [not refusals for refusals in verdicts([*policies(), *namespaces()], reviews)]
+    with in_force(policies(), rules()[0].denied[0].review), ThreadPoolExecutor(2) as pool:
+        server = list(pool.map(lambda review: send(review["request"]) == "", reviews))
+    assert [
+        review["request"]["object"] for review, a, b in zip(reviews, offline, server, strict=True) if a != b
+    ] == []
+
+
 @pytest.fixture(scope="module", params=rules(), ids=str)
 def rule(request: pytest.FixtureRequest, environments: None) -> Iterator[Rule]:
-    """One rule alone, from when it works until it is gone again."""
+    """One rule alone in force, and what its samples change or delete."""
     rule: Rule = request.param
-    refused = rule.denied[0].review
-    with in_force([rule.policy, rule.binding], refused):
+    for old_object in _old_objects(rule):
+        api_server.create(*old_object)
+    with in_force([rule.policy, rule.binding], rule.denied[0].review):
         yield rule
 
 
@@ -80,19 +90,6 @@ def test_the_api_server_finds_no_fault_in_an_expression(rule: Rule) -> None:
     assert status().get("typeChecking", {}).get("expressionWarnings", []) == []
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_the_api_server_agrees_on_manifests_and_their_mutants(name: str, environments: None) -> None:
-    """With all rules in force it accepts what the offline judge accepts, and nothing else."""
-    mutants = [mutant.document for mutant in (*dropped(manifests(name)), *opened(manifests(name)))]
-    reviews = [review_of(document, SYNC) for document in (*manifests(name), *mutants)]
-    offline = [not refusals for refusals in verdicts([*policies(), *namespaces()], reviews)]
-    with in_force(policies(), rules()[0].denied[0].review), ThreadPoolExecutor(2) as pool:
-        server = list(pool.map(lambda review: send(review["request"]) == "", reviews))
-    assert [
-        review["request"]["object"] for review, a, b in zip(reviews, offline, server, strict=True) if a != b
-    ] == []
-
-
 @contextmanager
 def in_force(installed: list[Document], refused: Document) -> Iterator[None]:
     """These policies, from when `refused` is refused until it passes again."""
@@ -105,13 +102,13 @@ def in_force(installed: list[Document], refused: Document) -> Iterator[None]:
     wait_until(lambda: refusal(refused) is None, "policies out of force")
 
 
-def _old_objects() -> list[tuple[Document, Document]]:
-    """What samples change or delete, once each, with a request that does; a scale belongs to its workload."""
+def _old_objects(rule: Rule) -> list[tuple[Document, Document]]:
+    """Each once, with a request about it; a scale comes with its workload and namespaces are there already."""
     found: dict[str, tuple[Document, Document]] = {}
-    for sample in (sample for rule in rules() for sample in (*rule.allowed, *rule.denied)):
+    for sample in (*rule.allowed, *rule.denied):
         old = sample.review["request"].get("oldObject")
         if old and old["kind"] not in {"Namespace", "Scale"}:
-            found.setdefault(f"{old['kind']} {old['metadata']}", (sample.review, old))
+            found.setdefault(f"{old['kind']} {old['metadata']}", (old, sample.review))
     return list(found.values())
 
 

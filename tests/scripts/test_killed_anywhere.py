@@ -132,16 +132,12 @@ def end_state(world: World) -> object:
     )
 
 
-def prepared(folder: Path, name: str) -> tuple[World, Callable[[World], None], int]:
-    prepare, act, effects = SCENARIOS[name]
-    world = World(folder)
-    prepare(world)
-    return world, act, effects
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_after_every_side_effect_the_next_run_ends_the_same(tmp_path: Path, name: str) -> None:
-    world, act, expected = prepared(tmp_path / "whole", name)
+    prepare, act, expected = SCENARIOS[name]
+    start = World(tmp_path / "start")
+    prepare(start)
+    world = start.copied(tmp_path / "whole")
     with Watched(world) as watched:
         act(world)
     assert len(watched.effects) == expected
@@ -150,9 +146,9 @@ def test_killed_after_every_side_effect_the_next_run_ends_the_same(tmp_path: Pat
         act(world)
     assert again.effects == []
     for point in range(len(watched.effects)):
-        world, act, _ = prepared(tmp_path / f"killed-{point}", name)
+        world = start.copied(tmp_path / f"killed-{point}")
         with Watched(world, kill_after=point):
-            child = in_a_child(lambda act=act, world=world: act(world))  # type: ignore[misc]
+            child = in_a_child(lambda world=world: act(world))  # type: ignore[misc]
         assert end_of(child) == KILLED
         act(world)
         assert end_state(world) == whole, f"killed after effect {point}, {watched.effects[point]}"
@@ -186,18 +182,20 @@ def killed_before_command(point: int, forge: Path, tree: Path) -> None:
 
 def test_killed_with_all_its_children_at_any_moment_the_next_run_ends_the_same(tmp_path: Path) -> None:
     """SIGKILL to the whole process group: git dies in the middle of its own writes too."""
-    world, act, _ = prepared(tmp_path / "whole", "open a newer one")
+    start = World(tmp_path / "start")
+    one_open(start)
+    world = start.copied(tmp_path / "whole")
     began = time.monotonic()
-    act(world)
+    open_one(world)
     took, whole = time.monotonic() - began, end_state(world)
     moments = random.Random(5)  # noqa: S311
     for attempt in range(5):
-        world, act, _ = prepared(tmp_path / f"{attempt}", "open a newer one")
-        child = in_a_child(lambda act=act, world=world: act(world))  # type: ignore[misc]
+        world = start.copied(tmp_path / f"{attempt}")
+        child = in_a_child(lambda world=world: open_one(world))  # type: ignore[misc]
         time.sleep(moments.uniform(0.2, 1.0) * took)
         os.killpg(child, signal.SIGKILL)
         end_of(child)
         world.forge = LocalForge(world.forge.directory, "promoter", clock=world.tick)
-        act(world)
+        open_one(world)
         assert end_state(world) == whole
         assert len(open_proposals(world.forge, "local")) == 1

@@ -15,8 +15,8 @@ from scripts.candidate import BENCHMARK, VERDICT
 from scripts.evidence import Evidence
 from scripts.git import Git
 from scripts.promote import main
-from tests.ml.small_models import bundle_bytes
 from tests.ml.small_history import small_shop
+from tests.ml.small_models import bundle_bytes
 from tests.scripts.world import World
 
 VERDICT_PAPER = {

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from ml.errors import ModelNotFound
-from scripts.errors import Refused
+from scripts.errors import Broken, Refused
 from scripts.evidence import Evidence, Waiver
+from scripts.forge import BranchGone, PullRequest
 from scripts.git import Git
+from scripts.local_forge import LocalForge
 from scripts.proposal import open_proposals
 from scripts.pull_request import evidence_in
 from scripts.release_file import evidence_path_of
-from scripts.repository import TRUNK
+from scripts.repository import TRUNK, Repository
+from scripts.rollback import open_rollback
 from tests.scripts.world import RELEASE, World
 
 
@@ -419,3 +422,84 @@ def test_a_change_of_other_files_on_the_trunk_is_no_obstacle(world: World) -> No
     world.commit_as_person("docs", {"docs/x.md": b"x"})
     assert world.open().action == "found"
     assert world.merge().release.model_version == 1
+
+
+def killed_before_its_pull_request(
+    world: World, monkeypatch: pytest.MonkeyPatch, wish: Callable[[], object]
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LocalForge, "open_pull_request", interrupted)
+        wish()
+
+
+def interrupted(*_: object) -> PullRequest:
+    raise KeyboardInterrupt
+
+
+def test_a_newer_model_on_its_way_to_a_pull_request_is_not_overtaken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train(1)
+    world.train(2)
+    killed_before_its_pull_request(world, monkeypatch, lambda: world.open("2"))
+    with pytest.raises(
+        Refused, match=r"branch promote/local/2-abc1234-\w+, not opened yet, proposes a newer model"
+    ):
+        world.open("1")
+    assert world.open("2").action == "opened"
+
+
+def test_a_rollback_on_its_way_to_a_pull_request_is_not_overtaken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.promote(1)
+    world.promote(2)
+    world.train(3)
+    killed_before_its_pull_request(
+        world, monkeypatch, lambda: open_rollback(world.bridge, "local", "ada", "why")
+    )
+    with pytest.raises(Refused, match="not opened yet, is a rollback"):
+        world.open("3")
+    assert open_rollback(world.bridge, "local", "ada", "why").action == "opened"
+
+
+def test_a_release_that_changes_while_it_is_being_proposed_stops_the_proposal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train(1)
+    world.train(2)
+    real = Repository.push
+
+    def push(self: Repository, updates: Any) -> bool:
+        monkeypatch.setattr(Repository, "push", real)
+        world.promote(1)
+        return real(self, updates)
+
+    monkeypatch.setattr(Repository, "push", push)
+    with pytest.raises(Refused, match="took the slot of local"):
+        world.open("2")
+    assert world.live().model_version == 1
+    assert open_numbers(world) == []
+    assert world.open("2").action == "opened"
+
+
+def test_a_branch_that_somebody_deletes_at_the_wrong_moment_is_worth_another_try(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train(1)
+
+    def gone(*_: object) -> PullRequest:
+        raise BranchGone
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalForge, "open_pull_request", gone)
+        with pytest.raises(Broken, match="was deleted on the forge"):
+            world.open()
+    assert world.open().action == "opened"
+
+
+def test_a_slot_that_never_stands_still_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.train(1)
+    monkeypatch.setattr(Repository, "push", lambda *_: False)
+    with pytest.raises(Broken, match="the slot of local moved 10 times"):
+        world.open()

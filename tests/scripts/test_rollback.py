@@ -56,7 +56,7 @@ def test_what_was_rolled_back_is_held_and_a_newer_model_is_not(world: World) -> 
     roll_back(world)
     world.merge()
     refs = world.refs()
-    for _ in range(100):
+    for _ in range(10):
         with pytest.raises(Refused) as caught:
             world.open("2")
         assert caught.value.reason == "held"

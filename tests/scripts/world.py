@@ -1,6 +1,8 @@
 """A small world for promotions: a local forge, a registry in memory, a real model store, a clock set by hand."""
 
 import json
+import shutil
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -106,6 +108,20 @@ class World:
         self.git = Git(folder / "forge.git")
         self.registry, self.store = MemoryRegistry(), ModelStore(folder / "models")
         self.models = Models(self.registry, self.store, load_bundle, load_snapshot)
+
+    def copied(self, folder: Path) -> "World":
+        """The same world again in a new folder; what happens there does not happen here."""
+        for part in ("forge.git", "models"):
+            shutil.copytree(self.folder / part, folder / part)
+        other = copy(self)
+        other.folder, other.git, other.store = (
+            folder,
+            Git(folder / "forge.git"),
+            ModelStore(folder / "models"),
+        )
+        other.forge = LocalForge(folder / "forge.git", "promoter", clock=other.tick)
+        other.models = Models(self.registry, other.store, load_bundle, load_snapshot)
+        return other
 
     def tick(self) -> datetime:
         """Every look at the clock is a second later than the one before."""

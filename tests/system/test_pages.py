@@ -24,7 +24,7 @@ def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("/", "Served"), ("/products", "P0"), ("/models", "WAPE"), ("/releases", "Revert")],
+    [("/", "What runs is what Git says"), ("/products", "SKU-"), ("/models", "WAPE"), ("/releases", "Revert")],
 )
 def test_a_page_renders_without_console_errors(demo: RunningDemo, tmp_path: Path, path: str, expected: str) -> None:
     url = f"http://127.0.0.1:{demo.port('console')}{path}"

@@ -40,7 +40,7 @@ async def item(item_id: str) -> dict[str, str]:
     if item_id == "defect":
         raise RuntimeError("secret inside")
     if item_id == "slow":
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
     return {"item": item_id}
 
 

@@ -28,11 +28,15 @@ def status(port: int) -> int:
 
 
 def test_sigterm_lets_a_running_request_finish_and_ends_with_zero() -> None:
-    with listener() as bound, running(MODULE, {}, bound) as process, ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.get, f"{process.url}/items/slow", timeout=20)
-        time.sleep(0.2)
+    with listener() as bound, running(MODULE, {"DEMO_DRAIN_SECONDS": "0.5"}, bound) as process:
+        connection = HTTPConnection("127.0.0.1", process.port, timeout=20)
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        connection.request("GET", "/items/slow")
+        time.sleep(0.1)
         process.popen.send_signal(signal.SIGTERM)
-        assert answer.result().json() == {"item": "slow"}
+        assert connection.getresponse().read() == b'{"item":"slow"}'
+        connection.close()
         code, output, errors = process.ended()
     assert (code, errors) == (0, "")
     assert '"route": "/items/{item_id}"' in output
@@ -69,7 +73,7 @@ def test_a_port_passes_from_process_to_process_without_a_lost_request() -> None:
                 assert '"route": "/health"' in _log(new.files[0])
         finally:
             stop.set()
-    assert len(statuses) > before > 100
+    assert len(statuses) > before > 20
     assert set(statuses) == {200}
 
 
@@ -108,11 +112,11 @@ def test_without_a_supervisor_a_process_that_is_not_ready_stays_and_says_so() ->
 
 
 def test_a_keep_alive_connection_is_answered_and_closed_while_draining() -> None:
-    with listener() as bound, running(MODULE, {"DEMO_DRAIN_SECONDS": "2"}, bound) as process:
+    with listener() as bound, running(MODULE, {"DEMO_DRAIN_SECONDS": "1"}, bound) as process:
         with httpx.Client(base_url=process.url) as client:
             assert "connection" not in client.get("/health").headers
             process.popen.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
+            time.sleep(0.3)
             answer = client.get("/health")
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert process.ended()[0] == 0

@@ -13,7 +13,7 @@ from apps.console.main import create
 from apps.console.settings import ConsoleSettings
 from tests.apps.client import Client, answering
 from tests.apps.console.repository import Forge, evidence, promoted, release
-from tests.apps.forecast.store import VERSION, Shop, stored_shop
+from tests.apps.forecast.store import VERSION, Shop
 from tests.apps.process import listener, running
 
 PAGES = ("/", "/products", "/products/P0003", "/models", "/releases")
@@ -62,13 +62,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = stored_shop(tmp_path_factory.mktemp("store"))
-    shop.write_snapshot()
-    return shop
-
-
-@pytest.fixture(scope="module")
 def forge(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Forge:
     """Releases of a shop; the newest is what its forecast service runs."""
     forge = promoted(tmp_path_factory.mktemp("forge") / "repository.git")
@@ -78,15 +71,8 @@ def forge(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Forge:
 
 
 @pytest.fixture(scope="module")
-def urls(shop: Shop) -> Iterator[dict[str, str]]:
-    """A real forecast and a real decision service."""
-    with (
-        listener() as one,
-        listener() as two,
-        running("apps.forecast", shop.variables(), one) as forecast,
-        running("apps.decision", {"DECISION_FORECAST_URL": forecast.url}, two) as decision,
-    ):
-        yield {"forecast_url": forecast.url, "decision_url": decision.url, "collector_url": NOWHERE}
+def urls(forecast_url: str, decision_url: str) -> dict[str, str]:
+    return {"forecast_url": forecast_url, "decision_url": decision_url}
 
 
 @pytest.fixture(scope="module")

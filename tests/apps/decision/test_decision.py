@@ -17,24 +17,9 @@ from apps.decision.schemas import Decision, Numbers
 from apps.decision.settings import DecisionSettings
 from ml.decisions import Defaults, Economics, decide
 from tests.apps.client import Client, answering
-from tests.apps.forecast.store import Shop, stored_shop
 from tests.apps.process import listener, running
 
 PRODUCT = "P0004"
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = stored_shop(tmp_path_factory.mktemp("store"))
-    shop.write_snapshot()
-    return shop
-
-
-@pytest.fixture(scope="module")
-def forecast_url(shop: Shop) -> Iterator[str]:
-    """A real forecast service in its own process."""
-    with listener() as bound, running("apps.forecast", shop.variables(), bound) as process:
-        yield process.url
 
 
 @pytest.fixture(scope="module")
@@ -225,10 +210,12 @@ def test_the_request_id_travels_to_the_forecast_service(tmp_path: Path) -> None:
     assert seen.startswith(b"GET /forecast/a%2Fb ")
 
 
-def test_the_process_decides_over_http(forecast_url: str) -> None:
-    variables = {"DECISION_FORECAST_URL": forecast_url}
-    with listener() as bound, running("apps.decision", variables, bound) as process:
-        assert httpx.get(f"{process.url}/health").json() == {"status": "ok"}
-        assert httpx.get(f"{process.url}/decision/{PRODUCT}").json()["product_id"] == PRODUCT
+def test_the_process_decides_over_http(decision_url: str) -> None:
+    assert httpx.get(f"{decision_url}/health").json() == {"status": "ok"}
+    assert httpx.get(f"{decision_url}/decision/{PRODUCT}").json()["product_id"] == PRODUCT
+
+
+def test_the_process_ends_in_order() -> None:
+    with listener() as bound, running("apps.decision", {}, bound) as process:
         process.popen.terminate()
         assert process.ended()[0] == 0

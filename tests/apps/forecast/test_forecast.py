@@ -22,13 +22,6 @@ LATER = "2026-01.aaaaaaaaaaaa"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = stored_shop(tmp_path_factory.mktemp("store"), "mix")
-    shop.write_snapshot()
-    return shop
-
-
-@pytest.fixture(scope="module")
 def client(shop: Shop) -> Iterator[Client]:
     with answering(create(shop.settings())) as client:
         yield client
@@ -306,22 +299,22 @@ def test_openapi_describes_every_answer(client: Client) -> None:
     assert set(forecast) == set(answer)
 
 
-def test_the_process_answers_and_reports_its_release(shop: Shop) -> None:
+def test_the_process_answers_over_http(shop: Shop, forecast_url: str) -> None:
+    assert httpx.get(f"{forecast_url}/health").json() == {"status": "ok"}
+    answer = httpx.get(f"{forecast_url}/forecast/P0001")
+    assert answer.content == snapshot_lines(shop)["P0001"]
+
+
+def test_the_process_ends_in_order_with_its_parent(shop: Shop) -> None:
     with listener() as bound, running("apps.forecast", shop.variables(), bound) as process:
-        assert process.readiness["ready"] is True
-        assert httpx.get(f"{process.url}/health").json() == {"status": "ok"}
-        answer = httpx.get(f"{process.url}/forecast/P0001")
-        assert answer.content == snapshot_lines(shop)["P0001"]
         process.lose_parent()
         assert process.ended()[0] == 0
 
 
-@pytest.mark.parametrize("missing", ["FORECAST_MODEL_VERSION", "FORECAST_MODEL_SHA256", "FORECAST_IMAGE_TAG"])
-def test_without_its_release_the_process_stops_with_one_sentence(shop: Shop, missing: str) -> None:
-    variables = {name: value for name, value in shop.variables().items() if name != missing}
+def test_without_its_release_the_process_stops_with_one_sentence(tmp_path: Path) -> None:
+    variables = {"FORECAST_MODEL_STORE": str(tmp_path), "FORECAST_API_KEY": KEY}
     with listener() as bound, running("apps.forecast", variables, bound) as process:
         code, _, errors = process.ended()
-    assert (code, errors) == (
-        1,
-        f"{missing} is not set (written by environments/<environment>/release.yaml)\n",
-    )
+    meaning = "is not set (written by environments/<environment>/release.yaml)"
+    names = ("FORECAST_MODEL_VERSION", "FORECAST_MODEL_SHA256", "FORECAST_IMAGE_TAG")
+    assert (code, errors) == (1, "; ".join(f"{name} {meaning}" for name in names) + "\n")

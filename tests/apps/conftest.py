@@ -1,0 +1,34 @@
+"""One small shop with a model, and one forecast service over it, for every test that only reads them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.apps.forecast.store import Shop, stored_shop
+from tests.apps.process import listener, running
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A stored model that mixes others, and its snapshot."""
+    shop = stored_shop(tmp_path_factory.mktemp("store"), "mix")
+    shop.write_snapshot()
+    return shop
+
+
+@pytest.fixture(scope="session")
+def forecast_url(shop: Shop) -> Iterator[str]:
+    """A real forecast service in its own process."""
+    with listener() as bound, running("apps.forecast", shop.variables(), bound) as process:
+        assert process.readiness["ready"], process.readiness
+        yield process.url
+
+
+@pytest.fixture(scope="session")
+def decision_url(forecast_url: str) -> Iterator[str]:
+    """A real decision service in its own process, over the forecast service."""
+    with (
+        listener() as bound,
+        running("apps.decision", {"DECISION_FORECAST_URL": forecast_url}, bound) as process,
+    ):
+        yield process.url
