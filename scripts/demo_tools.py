@@ -106,20 +106,23 @@ class Tools:
         return path.read_text()
 
     def start_mlflow(self) -> None:
-        """MLflow's own pages on the registry."""
+        """MLflow's own pages on the registry; they end with this process."""
         command = [
-            *(sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"),
-            *("--port", str(self.ports["mlflow"]), "--backend-store-uri", self.settings.tracking_uri),
+            *(sys.executable, "-m", "scripts.bound_command", sys.executable, "-m", "mlflow", "server"),
+            *("--workers", "1", "--host", "127.0.0.1", "--port", str(self.ports["mlflow"])),
+            *("--backend-store-uri", self.settings.tracking_uri),
             *("--default-artifact-root", str(self.settings.artifacts)),
         ]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.state / "logs" / "mlflow.log").open("ab") as log:
-            self._mlflow = subprocess.Popen(command, stdout=log, stderr=log)
+            self._mlflow = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
 
     def stop(self) -> None:
         """Stop MLflow when it runs."""
         if self._mlflow is not None:
-            self._mlflow.terminate()
-            self._mlflow.wait()
+            self._mlflow.communicate()
 
     def import_options(self, options: argparse.Namespace) -> list[str]:
         """The options of `python -m ml ingest --events`."""

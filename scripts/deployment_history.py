@@ -105,17 +105,16 @@ def read(git: Git, environment: str, trunk: str) -> DeploymentHistory:
     touching = git.commits("--first-parent", "--reverse", trunk, "--", path)
     files = git.blobs([f"{commit.id}:{path}" for commit in touching])
     lifting = git.commits("--first-parent", "--reverse", f"--grep=^{UN_HOLD}:", trunk)
-    order = {
-        sha: index
-        for index, sha in enumerate(git.text("rev-list", "--first-parent", "--reverse", trunk).split())
-    }
-    releases = {
-        commit.id: release for commit, data in zip(touching, files, strict=True) if (release := _parsed(data))
-    }
-    commits = {commit.id: commit for commit in (*touching, *lifting)}
-    return replay(
-        environment, [(commits[sha], releases.get(sha)) for sha in sorted(commits, key=order.__getitem__)]
-    )
+    parsed = {commit.id: _parsed(data) for commit, data in zip(touching, files, strict=True)}
+    ordered = _in_order(git, trunk, touching, lifting) if lifting else touching
+    return replay(environment, [(commit, parsed.get(commit.id)) for commit in ordered])
+
+
+def _in_order(git: Git, trunk: str, *selections: Sequence[Commit]) -> list[Commit]:
+    """Commits of several selections, each once, in the order of the trunk."""
+    by_id = {commit.id: commit for selection in selections for commit in selection}
+    line = git.text("rev-list", "--first-parent", "--reverse", trunk).split()
+    return [by_id[sha] for sha in line if sha in by_id]
 
 
 def live_file(git: Git, environment: str, trunk: str) -> bytes:

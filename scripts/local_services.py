@@ -91,9 +91,13 @@ class _Process:
     def pid(self) -> int:
         return self._popen.pid
 
-    def stop(self) -> None:
+    def ask_to_stop(self) -> None:
         if self.running:
             self._popen.terminate()
+
+    def stop(self) -> None:
+        self.ask_to_stop()
+        if self.running:
             try:
                 self._popen.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -111,7 +115,9 @@ class _Process:
         said = os.read(self._ready, 65_536)
         readiness = json.loads(said) if said else {}
         if readiness.get("ready") is not True:
-            missing = {check["detail"] for check in readiness.get("checks", {}).values() if not check["ready"]}
+            missing = {
+                check["detail"] for check in readiness.get("checks", {}).values() if not check["ready"]
+            }
             raise NotReady(f"{name} cannot start: {'; '.join(sorted(missing)) or self.last_lines()}")
 
     def last_lines(self, count: int = 5) -> str:
@@ -194,6 +200,8 @@ class LocalServices:
         self._stopping.set()
         if self._follower is not None:
             self._follower.join(READY_SECONDS)
+        for process in self._processes.values():
+            process.ask_to_stop()
         for process in self._processes.values():
             process.stop()
         for listener in self._listeners.values():

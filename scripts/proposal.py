@@ -64,11 +64,14 @@ def branches_of(environment: str, kind: str) -> str:
     return f"{kind}/{environment_name(environment)}/"
 
 
+def proposals(forge: Forge, environment: str) -> list[PullRequest]:
+    """Every pull request of an environment, open or not; oldest first."""
+    return forge.pull_requests(branches_of(environment, PROMOTION), branches_of(environment, ROLLBACK))
+
+
 def open_proposals(forge: Forge, environment: str) -> list[PullRequest]:
     """Open pull requests of an environment: at most one, unless somebody works around the slot."""
-    prefixes = [branches_of(environment, kind) for kind in (PROMOTION, ROLLBACK)]
-    found = [pr for prefix in prefixes for pr in forge.pull_requests(prefix) if pr.state == "open"]
-    return sorted(found, key=lambda pr: pr.number)
+    return [pull_request for pull_request in proposals(forge, environment) if pull_request.state == "open"]
 
 
 def publish(forge: Forge, repository: Repository, proposal: Proposal, now: datetime) -> Published:
@@ -78,15 +81,16 @@ def publish(forge: Forge, repository: Repository, proposal: Proposal, now: datet
         Refused: One that may not be superseded is open, or another took the slot meanwhile.
     """
     head = _take_slot(forge, repository, proposal, now)
-    superseded = _others(forge, proposal)
+    listed = open_proposals(forge, proposal.environment)
+    superseded = [each for each in listed if each.branch != proposal.branch]
     if superseded:
         _still_ours(repository, proposal, head)
     for other in superseded:
         forge.close(other.number, f"Superseded by `{proposal.branch}` ({head}): {proposal.title}.")
     numbers = tuple(other.number for other in superseded)
-    own = next((pr for pr in forge.pull_requests(proposal.branch) if _is_open_for(pr, proposal.branch)), None)
-    if own:
-        return Published(own, "found", numbers)
+    for own in listed:
+        if own.branch == proposal.branch:
+            return Published(own, "found", numbers)
     try:
         opened = forge.open_pull_request(proposal.branch, proposal.title, proposal.body(head))
     except BranchGone:
@@ -101,8 +105,7 @@ def _take_slot(forge: Forge, repository: Repository, proposal: Proposal, now: da
     for _ in range(_TRIES):
         if repository.read(TRUNK, path_of(proposal.environment)) != proposal.replaces:
             raise Superseded(proposal.environment, repository.commit(TRUNK).subject)
-        known = forge.pull_requests(branches_of(proposal.environment, PROMOTION))
-        known += forge.pull_requests(branches_of(proposal.environment, ROLLBACK))
+        known = proposals(forge, proposal.environment)
         ended = {pr.head for pr in known if pr.state != "open"}
         branches = _branches(repository, proposal.environment)
         own = branches.pop(branch_ref, None)
@@ -121,10 +124,6 @@ def _take_slot(forge: Forge, repository: Repository, proposal: Proposal, now: da
     raise Broken(f"the slot of {proposal.environment} moved {_TRIES} times; try again")
 
 
-def _others(forge: Forge, proposal: Proposal) -> list[PullRequest]:
-    return [pr for pr in open_proposals(forge, proposal.environment) if pr.branch != proposal.branch]
-
-
 def _still_ours(repository: Repository, proposal: Proposal, head: str) -> None:
     """Refuse to go on when another proposal has the slot: what is open then may be that one."""
     repository.fetch()
@@ -140,8 +139,7 @@ def _commit(forge: Forge, repository: Repository, proposal: Proposal, now: datet
 
 def _branches(repository: Repository, environment: str) -> dict[str, str]:
     """Every branch of the environment: proposed, about to be, or left from what has ended."""
-    prefixes = [_HEADS + branches_of(environment, kind) for kind in (PROMOTION, ROLLBACK)]
-    return {ref: sha for prefix in prefixes for ref, sha in repository.refs(prefix).items()}
+    return repository.refs(*(_HEADS + branches_of(environment, kind) for kind in (PROMOTION, ROLLBACK)))
 
 
 def _refuse_to_supersede(
@@ -169,7 +167,3 @@ def _model_version(repository: Repository, ref: str, environment: str) -> int:
         return parse(repository.read(ref, path_of(environment)) or b"").model_version
     except Refused:
         return 0
-
-
-def _is_open_for(pull_request: PullRequest, branch: str) -> bool:
-    return pull_request.branch == branch and pull_request.state == "open"

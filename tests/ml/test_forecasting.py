@@ -20,8 +20,8 @@ from ml.forecasting import (
     probability_of_increase,
     volatility,
 )
-from tests.ml.small_models import manifest, small_bundle
 from tests.ml.small_history import small_shop
+from tests.ml.small_models import manifest, small_bundle
 
 SHOP = small_shop()
 BUNDLE = small_bundle(SHOP)

@@ -10,8 +10,8 @@ from ml.errors import BundleRefused, UnknownProduct
 from ml.models import CANDIDATES
 from ml.product_history import ProductHistory
 from ml.snapshot import Snapshot, snapshot_bytes
-from tests.ml.small_models import manifest, small_bundle
 from tests.ml.small_history import small_shop
+from tests.ml.small_models import manifest, small_bundle
 
 SHOP = small_shop()
 BUNDLE = small_bundle(SHOP)

@@ -19,7 +19,7 @@ AUTHORIZED = "policy-samples"
 _DENIED = re.compile(
     r"ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (.*)", re.DOTALL
 )
-_TIMEOUT_SECONDS = 30.0
+_TIMEOUT_SECONDS = 60.0
 
 
 def kubectl(*arguments: str, given: Iterable[Document] = (), may_fail: bool = False) -> tuple[str, str]:

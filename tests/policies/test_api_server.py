@@ -42,7 +42,7 @@ def environments() -> Iterator[None]:
                     may_fail=True,
                 )
             kubectl("-n", name, "delete", "pods", "--all", "--force", "--grace-period=0")
-        kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", given=ours)
+        kubectl("delete", "--ignore-not-found", "-f", "-", given=ours)
 
 
 @pytest.mark.parametrize("name", ["complete", "production"])

@@ -20,7 +20,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imported_by(module: str) -> frozenset[str]:
-    """Dotted names that a module imports anywhere in it, lazily or not; `from a import b` counts as a.b when that is a module."""
+    """Dotted names that a module imports, lazily or not; `from a import b` is a.b when that is a module."""
     known = modules()
     names: set[str] = set()
     for node in ast.walk(ast.parse(known[module].read_text())):

@@ -1,6 +1,7 @@
 """Each Dockerfile copies exactly what its service imports, and installs exactly its extra."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -44,8 +45,6 @@ def test_copy_lines_are_the_import_closure(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_extra_lists_what_the_image_imports_and_nothing_else(service: str) -> None:
-    import sys
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     listed = {re.split(r"[<>=\[]", line)[0] for line in project["optional-dependencies"][service]}
     imported = {

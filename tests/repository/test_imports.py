@@ -47,9 +47,9 @@ def test_a_service_imports_the_chassis_ml_and_of_another_service_only_its_schema
                 parts[1] == "console" and imported.startswith("scripts.promote")
             ):
                 offenders.append((name, imported))
-            if target[0] == "apps" and len(target) > 1 and target[1] not in {parts[1], "chassis"}:
-                if target[2:] != ["schemas"]:
-                    offenders.append((name, imported))
+            other = target[0] == "apps" and len(target) > 1 and target[1] not in {parts[1], "chassis"}
+            if other and target[2:] != ["schemas"]:
+                offenders.append((name, imported))
     assert offenders == []
 
 

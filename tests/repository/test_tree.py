@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -27,7 +28,7 @@ def test_the_readme_table_lists_the_folders_on_disk() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda p: p.stem)
-def test_a_lock_pins_every_package_by_version_and_hash(lock) -> None:  # type: ignore[no-untyped-def]
+def test_a_lock_pins_every_package_by_version_and_hash(lock: Path) -> None:
     requirements = re.sub(r"\\\n\s*", " ", lock.read_text()).splitlines()
     assert requirements
     for line in requirements:
@@ -36,7 +37,7 @@ def test_a_lock_pins_every_package_by_version_and_hash(lock) -> None:  # type: i
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda p: p.stem)
-def test_a_lock_names_no_download_host(lock) -> None:  # type: ignore[no-untyped-def]
+def test_a_lock_names_no_download_host(lock: Path) -> None:
     assert "://" not in lock.read_text()
     assert "--index-url" not in lock.read_text()
 
@@ -64,6 +65,6 @@ def test_workflows_pin_actions_by_commit_and_start_without_permissions() -> None
 @pytest.mark.parametrize(
     "page", [p for p in TEXTS if p.suffix == ".md"], ids=lambda p: str(p.relative_to(ROOT))
 )
-def test_links_between_pages_lead_somewhere(page) -> None:  # type: ignore[no-untyped-def]
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text()):
         assert (page.parent / target).exists(), target

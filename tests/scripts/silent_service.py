@@ -1,6 +1,8 @@
 """A process that never says it is ready."""
 
+import sys
 import time
 
-print("still loading", flush=True)
+sys.stdout.write("still loading\n")
+sys.stdout.flush()
 time.sleep(60)

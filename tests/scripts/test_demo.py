@@ -1,16 +1,15 @@
 """The demo as a newcomer runs it: to its end, beside another one, and after a kill."""
 
-import random
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
-from tests.scripts.running_demo import ROOT, UP, RunningDemo
+from ml.lake import Lake
+from tests.scripts.running_demo import UP, RunningDemo
 
 STEPS = 13
 
@@ -49,7 +48,7 @@ def test_ten_kills_at_different_moments(tmp_path: Path) -> None:
 
 def kill_and_run_again(state: Path, kills: int, seed: int) -> None:
     """Kill the demo at moments spread over its life; then one whole run works and every acknowledged event is there."""
-    moments = random.Random(seed)
+    moments = np.random.default_rng(seed)
     acknowledged: set[str] = set()
     offset = None
     for kill in range(kills):
@@ -119,20 +118,7 @@ def stored_ids(state: Path) -> set[str]:
 
 
 def lake_ids(state: Path) -> set[str]:
-    script = (
-        "import duckdb, json, sys; from deltalake import DeltaTable; "
-        "print(json.dumps([r[0] for r in duckdb.from_arrow(DeltaTable(sys.argv[1]).to_pyarrow_table(columns=['event_id'])).fetchall()]))"
-    )
-    import json
-
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(demo_state(state) / "lake" / "events")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(json.loads(done.stdout))
+    return set(Lake(demo_state(state) / "lake").read("events", ["event_id"]).collect()["event_id"])
 
 
 def answering(demo: RunningDemo) -> bool:

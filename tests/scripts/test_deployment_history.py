@@ -98,11 +98,10 @@ def test_a_hold_says_what_and_which_commit() -> None:
     assert hold.release.name == "12-a"
 
 
-def test_history_is_read_from_git_with_reverts_and_un_holds_in_their_order(world: World) -> None:
-    world.promote(1)
-    second = world.promote(2)
-    world.revert_as_person(second.commit)
-    derived = read(world.git, "local", TRUNK)
+def test_history_is_read_from_git_with_reverts_and_un_holds_in_their_order(two_live: World) -> None:
+    second = two_live.promoted[2]
+    two_live.revert_as_person(second.commit)
+    derived = read(two_live.git, "local", TRUNK)
     assert [each.after.name for each in derived.deployments] == [
         "0-unreleased",
         "1-abc1234",
@@ -111,8 +110,8 @@ def test_history_is_read_from_git_with_reverts_and_un_holds_in_their_order(world
     ]
     assert [each.is_rollback for each in derived.deployments] == [False, False, False, True]
     assert derived.hold_on(release("2-abc1234"))
-    world.commit_as_person("let it try again\n\nUn-hold: 2-abc1234 the store was full")
-    assert read(world.git, "local", TRUNK).holds == []
+    two_live.commit_as_person("let it try again\n\nUn-hold: 2-abc1234 the store was full")
+    assert read(two_live.git, "local", TRUNK).holds == []
 
 
 def test_a_broken_file_in_the_past_is_passed_over_and_at_the_tip_is_refused(world: World) -> None:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Shop:
             "TINY_IMAGE_TAG": release.image_tag,
         }
 
-    def ask(self, service: str = "forecast") -> dict[str, str]:
+    def ask(self, service: str = "forecast") -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.runner.url(service)}/model-info", timeout=5) as answer:
             return dict(json.load(answer))
 
@@ -152,6 +153,7 @@ def test_a_service_that_never_answers_ends_the_start_with_its_log(
 RUN_AND_PRINT_PIDS = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from scripts.local_services import LocalServices, Release, Service
 runner = LocalServices([Service("plain", "tests.scripts.tiny_service", int(sys.argv[2]))],
                        lambda: Release("", "0", ""), Path(sys.argv[1]))

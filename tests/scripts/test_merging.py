@@ -173,15 +173,13 @@ def test_a_rewritten_promotion_that_says_the_same_is_merged(world: World) -> Non
         (other_image, "another release"),
     ],
 )
-def test_a_forged_rollback_is_not_merged(world: World, change: Change, text: str) -> None:
-    world.promote(1)
-    world.promote(2)
-    opened = open_rollback(world.bridge, "local", "ada", "why").pull_request
+def test_a_forged_rollback_is_not_merged(two_live: World, change: Change, text: str) -> None:
+    opened = open_rollback(two_live.bridge, "local", "ada", "why").pull_request
     assert opened is not None
-    forge(world, opened, change)
+    forge(two_live, opened, change)
     with pytest.raises(Refused, match=text):
-        world.merge()
-    assert world.live().model_version == 2
+        two_live.merge()
+    assert two_live.live().model_version == 2
 
 
 def test_production_needs_an_approval_by_somebody_who_did_not_ask(tmp_path: Path) -> None:

@@ -374,32 +374,31 @@ def test_a_model_older_than_the_live_one_is_not_proposed(world: World) -> None:
 
 
 def test_after_a_persons_revert_a_hundred_proposals_open_nothing_and_a_newer_one_opens_once(
-    world: World,
+    two_live: World,
 ) -> None:
-    first = world.promote(1).release
-    second = world.promote(2)
-    before = world.file()
-    world.revert_as_person(second.commit)
-    assert world.live() == first
-    refs = world.refs()
+    first = two_live.promoted[1].release
+    second = two_live.promoted[2]
+    before = two_live.file()
+    two_live.revert_as_person(second.commit)
+    assert two_live.live() == first
+    refs = two_live.refs()
     for attempt in range(100):
         with pytest.raises(Refused) as caught:
-            world.open("2", "abc1234" if attempt % 2 else f"later{attempt}")
+            two_live.open("2", "abc1234" if attempt % 2 else f"later{attempt}")
         assert caught.value.reason == "held"
-    assert world.refs() == refs
-    world.train(3)
-    assert [world.open().action for _ in range(3)] == ["opened", "found", "found"]
-    assert world.file() != before
+    assert two_live.refs() == refs
+    two_live.train(3)
+    assert [two_live.open().action for _ in range(3)] == ["opened", "found", "found"]
+    assert two_live.file() != before
 
 
-def test_an_un_held_release_is_proposed_and_merged_again(world: World) -> None:
-    world.promote(1)
-    second = world.promote(2)
-    world.revert_as_person(second.commit)
-    world.commit_as_person("try again\n\nUn-hold: 2-abc1234 it was the store")
-    opened = world.open("2")
+def test_an_un_held_release_is_proposed_and_merged_again(two_live: World) -> None:
+    second = two_live.promoted[2]
+    two_live.revert_as_person(second.commit)
+    two_live.commit_as_person("try again\n\nUn-hold: 2-abc1234 it was the store")
+    opened = two_live.open("2")
     assert opened.action == "opened"
-    assert world.merge().release == second.release
+    assert two_live.merge().release == second.release
 
 
 def test_a_comment_that_changed_on_the_trunk_does_not_block_the_same_wish(world: World) -> None:
@@ -450,17 +449,15 @@ def test_a_newer_model_on_its_way_to_a_pull_request_is_not_overtaken(
 
 
 def test_a_rollback_on_its_way_to_a_pull_request_is_not_overtaken(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    two_live: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.promote(1)
-    world.promote(2)
-    world.train(3)
+    two_live.train(3)
     killed_before_its_pull_request(
-        world, monkeypatch, lambda: open_rollback(world.bridge, "local", "ada", "why")
+        two_live, monkeypatch, lambda: open_rollback(two_live.bridge, "local", "ada", "why")
     )
     with pytest.raises(Refused, match="not opened yet, is a rollback"):
-        world.open("3")
-    assert open_rollback(world.bridge, "local", "ada", "why").action == "opened"
+        two_live.open("3")
+    assert open_rollback(two_live.bridge, "local", "ada", "why").action == "opened"
 
 
 def test_a_release_that_changes_while_it_is_being_proposed_stops_the_proposal(

@@ -100,7 +100,7 @@ def test_another_refusal_is_not_tried_again() -> None:
 
 
 def test_a_lost_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_events.time, "sleep", lambda _: None)
+    monkeypatch.setattr("scripts.replay_events.time.sleep", lambda _: None)
     tries: list[int] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -28,10 +28,9 @@ def test_the_plan_shows_each_environment_and_since_when_they_differ(tmp_path: Pa
     assert told["differences"] == [{"environments": ["local", "staging"], "since": at}]
 
 
-def test_the_plan_names_what_is_held_and_by_which_commit(world: World) -> None:
-    world.promote(1)
-    revert = world.revert_as_person(world.promote(2).commit)
-    (held,) = plan(world.forge)["environments"]["local"]["held"]
+def test_the_plan_names_what_is_held_and_by_which_commit(two_live: World) -> None:
+    revert = two_live.revert_as_person(two_live.promoted[2].commit)
+    (held,) = plan(two_live.forge)["environments"]["local"]["held"]
     assert held["release"] == "2-abc1234"
     assert revert[:12] in held["why"]
 
@@ -43,11 +42,11 @@ def test_a_release_file_that_somebody_broke_is_a_line_in_the_plan(world: World) 
     assert "line 11" in local["problem"]
 
 
-def test_the_history_is_the_deployment_log_newest_first(world: World) -> None:
-    first = world.promote(1)
-    second = world.promote(2)
-    revert = world.revert_as_person(second.commit)
-    log = history(world.forge, "local")
+def test_the_history_is_the_deployment_log_newest_first(two_live: World) -> None:
+    first = two_live.promoted[1]
+    second = two_live.promoted[2]
+    revert = two_live.revert_as_person(second.commit)
+    log = history(two_live.forge, "local")
     assert [each["kind"] for each in log] == ["rollback", "promotion", "promotion", "first"]
     assert [each["commit"] for each in log[:3]] == [revert, second.commit, first.commit]
     assert log[1]["requested_by"] == "ada"

@@ -36,33 +36,30 @@ def test_the_tool_and_a_plain_revert_restore_the_same_bytes(world: World) -> Non
     assert world.file() == before
 
 
-def test_its_message_is_gits_own_and_its_diff_only_the_release(world: World) -> None:
-    world.promote(1)
-    second = world.promote(2)
-    opened = roll_back(world)
+def test_its_message_is_gits_own_and_its_diff_only_the_release(two_live: World) -> None:
+    second = two_live.promoted[2]
+    opened = roll_back(two_live)
     assert opened.pull_request is not None
-    commit = world.git.commit(opened.pull_request.head)
+    commit = two_live.git.commit(opened.pull_request.head)
     assert f"This reverts commit {second.commit}." in commit.message
     assert "too many returns" in commit.message
     assert commit.trailer("Requested-by") == "ada"
-    assert set(world.git.changed_paths(TRUNK, commit.id)) == {"environments/local/release.yaml"}
+    assert set(two_live.git.changed_paths(TRUNK, commit.id)) == {"environments/local/release.yaml"}
     assert "too many returns" in opened.pull_request.body
     assert "stays held" in opened.pull_request.body
 
 
-def test_what_was_rolled_back_is_held_and_a_newer_model_is_not(world: World) -> None:
-    world.promote(1)
-    world.promote(2)
-    roll_back(world)
-    world.merge()
-    refs = world.refs()
+def test_what_was_rolled_back_is_held_and_a_newer_model_is_not(two_live: World) -> None:
+    roll_back(two_live)
+    two_live.merge()
+    refs = two_live.refs()
     for _ in range(10):
         with pytest.raises(Refused) as caught:
-            world.open("2")
+            two_live.open("2")
         assert caught.value.reason == "held"
-    assert world.refs() == refs
-    world.train(3)
-    assert world.open().action == "opened"
+    assert two_live.refs() == refs
+    two_live.train(3)
+    assert two_live.open().action == "opened"
 
 
 def test_a_second_rollback_goes_further_back(world: World) -> None:
@@ -87,57 +84,49 @@ def test_there_is_nothing_before_the_first_model(world: World) -> None:
     ("damage", "reason"), [(remove_bundle, "bad_bundle"), (remove_snapshot, "no_snapshot")]
 )
 def test_an_earlier_model_that_is_gone_is_said_before_anything_is_opened(
-    world: World, damage: Damage, reason: str
+    two_live: World, damage: Damage, reason: str
 ) -> None:
-    first = world.promote(1)
-    world.promote(2)
-    damage(world, first.release.model_sha256)
+    first = two_live.promoted[1]
+    damage(two_live, first.release.model_sha256)
     with pytest.raises(Refused) as caught:
-        roll_back(world)
+        roll_back(two_live)
     assert caught.value.reason == reason
-    assert open_proposals(world.forge, "local") == []
+    assert open_proposals(two_live.forge, "local") == []
 
 
-def test_it_supersedes_an_open_promotion_and_no_promotion_supersedes_it(world: World) -> None:
-    world.promote(1)
-    world.promote(2)
-    world.train(3)
-    world.open()
-    opened = roll_back(world)
+def test_it_supersedes_an_open_promotion_and_no_promotion_supersedes_it(two_live: World) -> None:
+    two_live.train(3)
+    two_live.open()
+    opened = roll_back(two_live)
     assert opened.superseded == (3,)
     with pytest.raises(Refused, match="is a rollback; merge or close it first"):
-        world.open()
-    assert [each.number for each in open_proposals(world.forge, "local")] == [4]
+        two_live.open()
+    assert [each.number for each in open_proposals(two_live.forge, "local")] == [4]
 
 
-def test_asked_again_it_finds_its_pull_request_and_one_a_person_closed_stays_closed(world: World) -> None:
-    world.promote(1)
-    world.promote(2)
-    first = roll_back(world).pull_request
-    assert roll_back(world).action == "found"
+def test_asked_again_it_finds_its_pull_request_and_one_a_person_closed_stays_closed(two_live: World) -> None:
+    first = roll_back(two_live).pull_request
+    assert roll_back(two_live).action == "found"
     assert first is not None
-    world.forge.acting_as("bo").close(first.number, "it recovered")
+    two_live.forge.acting_as("bo").close(first.number, "it recovered")
     with pytest.raises(Refused, match="was closed by bo"):
-        roll_back(world)
+        roll_back(two_live)
 
 
-def test_comments_that_came_after_the_promotion_are_kept(world: World) -> None:
-    world.promote(1)
-    world.promote(2)
+def test_comments_that_came_after_the_promotion_are_kept(two_live: World) -> None:
     path = "environments/local/release.yaml"
-    world.commit_as_person("say more", {path: world.file().replace(b"line by line", b"by line")})
-    roll_back(world)
-    world.merge()
-    assert b"by line." in world.file()
-    assert world.live().model_version == 1
+    two_live.commit_as_person("say more", {path: two_live.file().replace(b"line by line", b"by line")})
+    roll_back(two_live)
+    two_live.merge()
+    assert b"by line." in two_live.file()
+    assert two_live.live().model_version == 1
 
 
-def test_the_evidence_of_what_was_rolled_back_stays_readable_from_its_commit(world: World) -> None:
-    world.promote(1)
-    second = world.promote(2)
-    world.revert_as_person(second.commit)
-    data = world.git.read(second.commit, evidence_path_of("local", second.release))
-    assert Evidence.from_bytes(data or b"").sha256 == world.git.commit(second.commit).trailer(
+def test_the_evidence_of_what_was_rolled_back_stays_readable_from_its_commit(two_live: World) -> None:
+    second = two_live.promoted[2]
+    two_live.revert_as_person(second.commit)
+    data = two_live.git.read(second.commit, evidence_path_of("local", second.release))
+    assert Evidence.from_bytes(data or b"").sha256 == two_live.git.commit(second.commit).trailer(
         "Evidence-Sha256"
     )
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -108,19 +108,21 @@ class World:
         self.git = Git(folder / "forge.git")
         self.registry, self.store = MemoryRegistry(), ModelStore(folder / "models")
         self.models = Models(self.registry, self.store, load_bundle, load_snapshot)
+        self.promoted: dict[int, Merged] = {}
 
     def copied(self, folder: Path) -> "World":
         """The same world again in a new folder; what happens there does not happen here."""
         for part in ("forge.git", "models"):
             shutil.copytree(self.folder / part, folder / part)
         other = copy(self)
+        other.registry = deepcopy(self.registry)
         other.folder, other.git, other.store = (
             folder,
             Git(folder / "forge.git"),
             ModelStore(folder / "models"),
         )
         other.forge = LocalForge(folder / "forge.git", "promoter", clock=other.tick)
-        other.models = Models(self.registry, other.store, load_bundle, load_snapshot)
+        other.models = Models(other.registry, other.store, load_bundle, load_snapshot)
         return other
 
     def tick(self) -> datetime:
@@ -175,12 +177,13 @@ class World:
         return merge(self.forge, environment, number)
 
     def promote(self, version: int, image_tag: str = "abc1234", environment: str = "local") -> Merged:
-        """Train, open and merge."""
+        """Train, open and merge; `promoted` keeps the outcome by version."""
         if version not in self.registry.entries:
             self.train(version)
         opened = self.open(str(version), image_tag, environment)
         assert opened.pull_request is not None
-        return self.merge(opened.pull_request.number, environment)
+        self.promoted[version] = self.merge(opened.pull_request.number, environment)
+        return self.promoted[version]
 
     def file(self, environment: str = "local") -> bytes:
         return self.git.read(TRUNK, path_of(environment)) or b""

@@ -1,7 +1,6 @@
 """A demo that stays up, for the tests that look at it from outside."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.system
 def test_promtool_accepts_the_metrics(demo: RunningDemo, service: str) -> None:
     text = httpx.get(f"http://127.0.0.1:{demo.port(service)}/metrics").text
     assert "# TYPE" in text
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

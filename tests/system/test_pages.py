@@ -19,14 +19,23 @@ CHROMIUM = (
 
 def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     profile = f"--user-data-dir={tmp_path / 'profile'}"
-    return subprocess.run([*CHROMIUM, profile, *arguments], capture_output=True, text=True, check=True, timeout=120)
+    return subprocess.run(
+        [*CHROMIUM, profile, *arguments], capture_output=True, text=True, check=True, timeout=120
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("/", "What runs is what Git says"), ("/products", "SKU-"), ("/models", "WAPE"), ("/releases", "Revert")],
+    [
+        ("/", "What runs is what Git says"),
+        ("/products", "SKU-"),
+        ("/models", "WAPE"),
+        ("/releases", "Revert"),
+    ],
 )
-def test_a_page_renders_without_console_errors(demo: RunningDemo, tmp_path: Path, path: str, expected: str) -> None:
+def test_a_page_renders_without_console_errors(
+    demo: RunningDemo, tmp_path: Path, path: str, expected: str
+) -> None:
     url = f"http://127.0.0.1:{demo.port('console')}{path}"
     page = chromium(tmp_path, "--dump-dom", url)
     assert expected in re.sub(r"<[^>]+>", " ", page.stdout)
@@ -43,6 +52,7 @@ def test_a_page_fits_a_phone_and_makes_a_picture(demo: RunningDemo, tmp_path: Pa
 
 def test_mlflow_shows_the_registered_versions(demo: RunningDemo) -> None:
     answer = httpx.get(
-        f"http://127.0.0.1:{demo.port('mlflow')}/api/2.0/mlflow/model-versions/search", params={"filter": "name='demand'"}
+        f"http://127.0.0.1:{demo.port('mlflow')}/api/2.0/mlflow/model-versions/search",
+        params={"filter": "name='demand'"},
     )
     assert len(answer.json()["model_versions"]) >= 2
