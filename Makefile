@@ -41,13 +41,15 @@ $(READY): requirements/dev.txt requirements/uv.txt
 	"$$uv" pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt
 	@touch $@
 
-tools: $(GO_TOOLS) ## kustomize and kubeconform, pinned and checksummed by tools/go.sum
+tools: $(GO_TOOLS) ## kustomize, kubeconform, schemas and the policy judge, pinned and checksummed
 
-$(GO_TOOLS): tools/go.mod tools/go.sum | $(READY)
-	@echo 'tools: building kustomize and kubeconform (about a minute, once)' >&2
+GO = cd $(1) && PATH="$(CURDIR)/$(BIN):$$PATH" GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 GOBIN='$(CURDIR)/.bin' go
+$(GO_TOOLS): tools/go.mod tools/go.sum tools/schemas.sum $(wildcard tools/judge/*) | $(READY)
+	@echo 'tools: building kustomize, kubeconform and the policy judge (minutes, once)' >&2
 	@mkdir -p .bin
-	@cd tools && export PATH="$(CURDIR)/$(BIN):$$PATH" GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 GOBIN='$(CURDIR)/.bin' && \
-	go install -trimpath -ldflags '-s -w' tool
+	@$(call GO,tools) install -trimpath -ldflags '-s -w' tool
+	@$(call GO,tools/judge) build -trimpath -ldflags '-s -w' -o '$(CURDIR)/.bin/judge' .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.schemas >/dev/null
 	@touch $@
 
 demo: $(READY) ## The whole loop: events, forecast, decision, promotion, revert, drift

@@ -43,6 +43,14 @@ def test_an_expression_that_cannot_be_evaluated_refuses() -> None:
     assert list(said[0]) == [rule.policy["metadata"]["name"]]
 
 
+def test_a_binding_that_only_audits_lets_hands_in() -> None:
+    rule = next(rule for rule in rules() if rule.name == "production-writers")
+    open_door = copy.deepcopy(rule.binding)
+    open_door["spec"]["validationActions"] = ["Audit"]
+    said = verdicts([rule.policy, open_door, *namespaces()], [sample.review for sample in rule.denied])
+    assert said == [{}] * len(rule.denied)
+
+
 @pytest.mark.parametrize("name", ["pod", "containers"])
 def test_what_rules_share_says_the_same_in_each(name: str) -> None:
     """Policies cannot import from one another; where a part stands in several, it is one text."""

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from tests.policies.judge import namespaces, verdicts
+from scripts.promotion import MUTABLE_TAGS
+from tests.policies.judge import namespaces, review_of, verdicts
 from tests.policies.samples import POLICIES, Rule, Sample, policies, rules
 
 DENIED = [sample for rule in rules() for sample in rule.denied]
@@ -57,6 +58,20 @@ def test_a_rule_denies_and_fails_closed(rule: Rule) -> None:
     assert rule.policy["spec"]["failurePolicy"] == "Fail"
     assert rule.binding["spec"]["policyName"] == name
     assert rule.binding["spec"]["validationActions"] == ["Deny"]
+
+
+def test_a_tag_that_no_promotion_writes_is_refused_here_too() -> None:
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": tag},
+            "spec": {"containers": [{"name": "x", "image": f"localhost:5001/decision:{tag}"}]},
+        }
+        for tag in MUTABLE_TAGS
+    ]
+    said = verdicts([*policies(), *namespaces()], [review_of(pod) for pod in pods])
+    assert all("images.purchase-prediction.example" in refusals for refusals in said)
 
 
 def test_the_kustomization_installs_every_rule() -> None:

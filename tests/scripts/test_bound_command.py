@@ -19,9 +19,8 @@ def bound(*command: str) -> subprocess.Popen[bytes]:
 
 
 def test_the_exit_code_is_handed_on() -> None:
-    process = bound(sys.executable, "-c", "raise SystemExit(7)")
-    assert process.wait(timeout=20) == 7
-    process.communicate()
+    with bound(sys.executable, "-c", "raise SystemExit(7)") as process:
+        assert process.wait(timeout=20) == 7
 
 
 def test_the_command_and_its_children_end_when_the_parent_lets_go(tmp_path: Path) -> None:

@@ -426,9 +426,10 @@ def test_a_change_of_other_files_on_the_trunk_is_no_obstacle(world: World) -> No
 def killed_before_its_pull_request(
     world: World, monkeypatch: pytest.MonkeyPatch, wish: Callable[[], object]
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(LocalForge, "open_pull_request", interrupted)
-        wish()
+        with pytest.raises(KeyboardInterrupt):
+            wish()
 
 
 def interrupted(*_: object) -> PullRequest:

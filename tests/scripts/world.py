@@ -106,6 +106,7 @@ class World:
             file.write_bytes(release)
         self.forge = LocalForge.create(folder / "forge.git", folder / "tree", "promoter", clock=self.tick)
         self.git = Git(folder / "forge.git")
+        (folder / "models").mkdir()
         self.registry, self.store = MemoryRegistry(), ModelStore(folder / "models")
         self.models = Models(self.registry, self.store, load_bundle, load_snapshot)
         self.promoted: dict[int, Merged] = {}
