@@ -33,6 +33,7 @@ FAMILIES: Final = {"shop": 0.5, "category": 0.25, "change": 0.25}
 """How that chance is shared: the shop as a whole has few tests and is what matters first."""
 
 SMALLEST_REFERENCE: Final = 6
+CHANGE_MONTHS: Final = 3
 REPORT_MONTHS: Final = 6
 LONGEST_REFERENCE: Final = 24
 SMALLEST_VOLUME_EFFECT: Final = math.log(1.25)
@@ -105,7 +106,8 @@ def judge(history: History, bundle: Bundle) -> DriftReport:
         return replace(report, reason=f"{len(unseen)} earlier months were forecast unseen, {needed}")
     if not newest:
         return replace(report, reason=f"fewer than {SMALLEST_GROUP} products sell often enough to compare")
-    changes = [_feature_changes(history, t) for t in range(max(2, history.T - LONGEST_REFERENCE), history.T)]
+    first = max(CHANGE_MONTHS, history.T - 1 - LONGEST_REFERENCE)
+    changes = [_changes(history, t) for t in range(first, history.T)]
     findings = _corrected(_tested(newest, list(unseen.values())) + _tested(changes[-1], changes[:-1]))
     return replace(report, **_verdict(findings, month))
 
@@ -183,22 +185,20 @@ def _verdict(findings: tuple[Finding, ...], month: str) -> dict[str, Any]:
     return {"answer": "drift", "reason": reason, "findings": findings}
 
 
-def _feature_changes(history: History, t: int) -> dict[str, float]:
-    """Log change of shop totals from the month before, which holds the season that earlier changes hold too."""
-    counted = {
-        **history.extra,
-        "units": history.units,
-        "products_sold": (history.units > 0).astype(np.float64),
-    }
-    found = {
-        f"change:{name}": log_ratio(float(np.nansum(values[:, t])), float(np.nansum(values[:, t - 1])))
-        for name, values in counted.items()
-    }
-    return found | {"change:price_cents": _price_change(history, t)}
+def _changes(history: History, t: int) -> dict[str, float]:
+    """Log change of shop totals from the mean of three months; earlier changes hold seasons too, as noise."""
+    counted = {**history.extra, "products_sold": (history.units > 0).astype(np.float64)}
+    found = {f"change:{name}": _change(np.nansum(values, axis=0), t) for name, values in counted.items()}
+    units = {"shop:units": _change(np.nansum(history.units, axis=0), t)}
+    return units | found | {"change:price_cents": _price_change(history, t)}
+
+
+def _change(totals: Floats, t: int) -> float:
+    return log_ratio(float(totals[t]), float(totals[t - CHANGE_MONTHS : t].mean()))
 
 
 def _price_change(history: History, t: int) -> float:
-    """Log change of the median price, over products that have one in both months."""
+    """Log change of the median price from last month, over products that have one in both months."""
     now, before = history.price_cents[:, t], history.price_cents[:, t - 1]
     both = ~np.isnan(now) & ~np.isnan(before)
     return log_ratio(float(np.median(now[both])), float(np.median(before[both]))) if both.any() else 0.0
@@ -234,7 +234,7 @@ def _family(name: str) -> str:
 
 
 def _is_volume(name: str) -> bool:
-    return name.startswith("change:") or name.endswith(":volume")
+    return not name.endswith((":rank", ":outside"))
 
 
 def _p_value(value: float, earlier: Floats) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, cast
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -58,7 +59,7 @@ class Lake:
             raise StoreUnavailable(
                 f"lake {str(self.root)!r} has no table {table!r}; run the step that writes it"
             )
-        frame = pl.LazyFrame(schema=SCHEMAS[table]) if delta is None else pl.scan_delta(delta)
+        frame = pl.LazyFrame(schema=SCHEMAS[table]) if delta is None else _scan(delta)
         return frame if columns is None else frame.select(columns)
 
     def append(self, table: str, frame: pl.DataFrame, txn: tuple[str, int] | None = None) -> None:
@@ -164,6 +165,21 @@ class Lake:
                 f"lake {str(self.root)!r} cannot be used ({reason});"
                 " check the disk's free space and the folder's rights"
             ) from error
+
+
+def _scan(delta: DeltaTable) -> pl.LazyFrame:
+    """The files of one version.
+
+    `pl.scan_delta` takes the table's URI for a path, and finds nothing in a folder with a space in its name.
+    """
+    schema = pl.Schema(delta.schema().to_arrow())
+    if not (uris := delta.file_uris()):
+        return pl.LazyFrame(schema=schema)
+    partitions = {name: schema[name] for name in delta.metadata().partition_columns}
+    files = [unquote(uri) for uri in uris]
+    return pl.scan_parquet(files, hive_partitioning=bool(partitions), hive_schema=partitions or None).select(
+        list(schema)
+    )
 
 
 def _flock(descriptor: int, root: Path) -> None:

@@ -1,9 +1,10 @@
 """Settings of the pipeline; every field can be set by an environment variable `ML_<FIELD>`."""
 
 from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,7 +16,9 @@ class MlSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ML_", frozen=True)
 
-    state: Path = Field(default=Path(".state"), description="Folder of the embedded defaults.")
+    state: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        default=Path(".state"), description="Folder of the embedded defaults."
+    )
     shop_zone: str = Field(
         default="Europe/Istanbul", description="Shop days and months are counted in this zone."
     )

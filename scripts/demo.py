@@ -223,7 +223,7 @@ class Demo:
             self.tools.start_mlflow()
         product = products[0] if products else ""
         pages = [("console", "/"), ("console", f"/products/{quote(product)}"), ("console", "/releases")]
-        pages += [(name, "/docs") for name in ("forecast", "decision", "collector")]
+        pages += [(name, "/openapi.json") for name in ("forecast", "decision", "collector")]
         for name, path in pages if self.options.once else [*pages, ("mlflow", "/")]:
             self.story.say(f"{self._url(name)}{path}")
         self.story.done()

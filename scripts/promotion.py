@@ -4,6 +4,7 @@ Killed anywhere and asked again, it ends the same.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from scripts.release_file import UNRELEASED, Release, edit, evidence_path_of, pa
 from scripts.render import NoKustomize, difference
 from scripts.repository import TRUNK, Repository, temporary_copy
 
+_DIGEST = r"[0-9a-f]{12}"
 MUTABLE_TAGS = ("latest", UNRELEASED)
 
 
@@ -100,10 +102,17 @@ def refuse_what_was_taken_back(
     hold = history.hold_on(release)
     if hold:
         raise Refused("held", f"{release.name} is held in {environment}: {hold}; {_lift(hold.release)}")
-    for pull_request in forge.pull_requests(f"{branches_of(environment, PROMOTION)}{release.name}-"):
-        if was_rejected(pull_request, forge.account) and not _lifted(history, release, pull_request):
+    start = branch_start(environment, release)
+    for pull_request in forge.pull_requests(start):
+        same = re.fullmatch(_DIGEST, pull_request.branch.removeprefix(start))  # not of `<tag>-more`
+        if same and was_rejected(pull_request, forge.account) and not _lifted(history, release, pull_request):
             who = f"#{pull_request.number} for {release.name} was closed by {pull_request.closed_by}"
             raise Refused("rejected", f"{who}; {_lift(release)}")
+
+
+def branch_start(environment: str, release: Release) -> str:
+    """What the branch of a promotion is called before its digest; Git allows no two dots in a row."""
+    return f"{branches_of(environment, PROMOTION)}{re.sub(r'[.]{2,}', '_', release.name)}-"
 
 
 def was_rejected(pull_request: PullRequest, account: str) -> bool:
@@ -207,7 +216,7 @@ def _proposal(bridge: Bridge, repository: Repository, file: bytes, evidence: Evi
     return Proposal(
         kind=PROMOTION,
         environment=environment,
-        branch=f"{branches_of(environment, PROMOTION)}{release.name}-{digest}",
+        branch=branch_start(environment, release) + digest,
         title=title,
         message=f"{title}\n\nRisk: {evidence.risk[0]}\n\n{paragraph}",
         files={path_of(environment): changed, evidence_path_of(environment, release): evidence.to_bytes()},

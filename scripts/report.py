@@ -1,5 +1,6 @@
 """What runs where, since when, what is open and what is held; nothing is changed."""
 
+import re
 from typing import Any
 
 from scripts import deployment_history
@@ -8,15 +9,16 @@ from scripts.errors import Refused
 from scripts.forge import Forge, PullRequest
 from scripts.git import Git
 from scripts.proposal import open_proposals
-from scripts.release_file import parse, path_of
+from scripts.release_file import parse
 from scripts.repository import TRUNK, temporary_copy
+
+_RELEASE_FILE = re.compile(r"environments/([a-z][a-z0-9-]*)/release\.yaml")
 
 
 def environments(git: Git, commit: str) -> list[str]:
     """Names of the environments that have a release file at a commit."""
-    names = git.text("ls-tree", "--name-only", commit, "environments/").splitlines()
-    candidates = [name.partition("/")[2] for name in names]
-    return [name for name in candidates if name.islower() and git.read(commit, path_of(name)) is not None]
+    paths = git.text("ls-tree", "-r", "--name-only", commit, "environments/").splitlines()
+    return [match[1] for path in paths if (match := _RELEASE_FILE.fullmatch(path))]
 
 
 def plan(forge: Forge) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _proposal(
     return Proposal(
         kind=ROLLBACK,
         environment=way.environment,
-        branch=f"{branches_of(way.environment, ROLLBACK)}{way.live.name}-to-{way.earlier.name}-{digest}",
+        branch=f"{branches_of(way.environment, ROLLBACK)}{way.live.model_version}-to-{way.earlier.model_version}-{digest}",
         title=way.title,
         message=way.message(data_version),
         files={path_of(way.environment): changed},

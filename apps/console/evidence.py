@@ -1,10 +1,12 @@
 """The evidence files that promotions left in Git, as far as the console shows them."""
 
+import math
+
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 Cell = str | bool | int | FiniteFloat | None
 
-CANDIDATE = "candidate"
+CANDIDATE, LOSS = "candidate", "pinball"
 
 
 class Facts(BaseModel):
@@ -70,5 +72,14 @@ class Evidence(Facts):
         """The simplest forecast in the benchmark: last month again, or as a year ago."""
         return self._row("naive") or self._row("seasonal_naive")
 
+    @property
+    def ranked(self) -> list[dict[str, Cell]]:
+        """The benchmark, best pinball loss first; rows without one stay last."""
+        return sorted(self.benchmark, key=lambda row: _loss(row.get(LOSS)))
+
     def _row(self, name: str) -> dict[str, Cell] | None:
         return next((row for row in self.benchmark if row.get(CANDIDATE) == name), None)
+
+
+def _loss(cell: Cell) -> float:
+    return float(cell) if isinstance(cell, int | float) else math.inf

@@ -2,85 +2,21 @@
 
 import os
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from apps.console.evidence import Evidence
+from apps.console.deployments import History, deployments_of, parse_evidence, parse_release
 from apps.console.settings import ConsoleSettings
 
 MAX_COMMITS = 200
-_FIELD, _RECORD = "\x1f", "\x1e"
+_FIELDS = "%H%n%aI%n%an%n%s"  # none of them can hold a line end, and a commit holds no NUL
 
 
 class Unreadable(Exception):
     """The repository does not answer; the text says why."""
-
-
-class Release(BaseModel):
-    """What an environment runs; model version 0 means none yet."""
-
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
-
-    image_tag: str
-    model_version: int
-    model_sha256: str
-
-    @property
-    def name(self) -> str:
-        """`<model version>-<image tag>`, the name of its evidence."""
-        return f"{self.model_version}-{self.image_tag}"
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """A commit on the trunk that changed the release; `before` is what it replaced.
-
-    `is_rollback` says that an older model came back, or with the same model an image that ran before.
-    """
-
-    commit: str
-    at: datetime
-    author: str
-    subject: str
-    release: Release
-    before: Release | None
-    is_rollback: bool
-    evidence: Evidence | None
-
-    @property
-    def changes(self) -> list[tuple[str, str, str]]:
-        """(name, old, new) of what moved."""
-        if self.before is None:
-            return []
-        pairs = (("model", "model_version"), ("image", "image_tag"))
-        old, new = self.before.model_dump(), self.release.model_dump()
-        return [(name, str(old[key]), str(new[key])) for name, key in pairs if old[key] != new[key]]
-
-
-@dataclass(frozen=True)
-class History:
-    """Deployments of one environment, newest first, and the evidence in its folder by release name."""
-
-    deployments: tuple[Deployment, ...] = ()
-    evidence: dict[str, Evidence] = field(default_factory=dict)
-
-    @property
-    def live(self) -> Deployment | None:
-        """What Git says should run now."""
-        return self.deployments[0] if self.deployments else None
-
-    @property
-    def by_version(self) -> list[tuple[str, Evidence]]:
-        """(release name, evidence), newest model first."""
-        return sorted(self.evidence.items(), key=lambda item: (-_version(item[0]), item[0]))
 
 
 class GitHistory:
@@ -110,23 +46,18 @@ class GitHistory:
         return self._history
 
     def _read(self, head: str) -> History:
-        evidence = self._evidence(head)
-        form = _FIELD.join(("%H", "%aI", "%an", "%s")) + _RECORD
         selection = ("--first-parent", f"--max-count={MAX_COMMITS}", head, "--", self._release_path)
-        log = self._git("log", f"--format={form}", *selection)
-        commits = [entry.strip("\n").split(_FIELD) for entry in log.split(_RECORD) if entry.strip()]
-        files = self._files([f"{commit[0]}:{self._release_path}" for commit in commits])
-        return History(tuple(_deployments(commits, files, evidence)), evidence)
-
-    def _evidence(self, head: str) -> dict[str, Evidence]:
-        listed = self._git("ls-tree", "-r", "-z", "--name-only", head, "--", self._evidence_folder)
-        paths = [path for path in listed.split("\0") if path.endswith(".json")]
-        files = self._files([f"{head}:{path}" for path in paths])
-        found = {}
-        for path, data in zip(paths, files, strict=True):
-            with suppress(ValidationError):  # shown as a release without evidence
-                found[Path(path).stem] = Evidence.model_validate_json(data)
-        return found
+        log = self._git("log", "-z", f"--format={_FIELDS}", *selection)
+        commits = [entry.split("\n") for entry in log.split("\0") if entry]
+        releases = map(
+            parse_release, self._files([f"{commit[0]}:{self._release_path}" for commit in commits])
+        )
+        readable = [(commit, found) for commit, found in zip(commits, releases, strict=True) if found]
+        # A revert removes the evidence of what it takes back, so each is read from its own commit.
+        papers = self._files(
+            [f"{commit[0]}:{self._evidence_folder}{found.name}.json" for commit, found in readable]
+        )
+        return History(tuple(deployments_of(readable, map(parse_evidence, papers))))
 
     def _files(self, names: Sequence[str]) -> list[bytes]:
         """Contents of `<commit>:<path>` by one git process; empty where there is no such file."""
@@ -173,38 +104,3 @@ def _environment() -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",
     }
-
-
-def _deployments(
-    commits: Sequence[Sequence[str]], files: Sequence[bytes], evidence: Mapping[str, Evidence]
-) -> Iterator[Deployment]:
-    """From commits newest first; one whose file cannot be read, or that changed no value, is passed over."""
-    found: list[Deployment] = []
-    earlier: set[str] = set()
-    for (commit, at, author, subject), data in reversed(list(zip(commits, files, strict=True))):
-        before = found[-1].release if found else None
-        release = _release(data)
-        if release is None or release == before:
-            continue
-        moment, proof = datetime.fromisoformat(at), evidence.get(release.name)
-        back = before is not None and _went_back(before, release, earlier)
-        found.append(Deployment(commit, moment, author, subject, release, before, back, proof))
-        earlier.add(release.name)
-    return reversed(found)
-
-
-def _went_back(before: Release, after: Release, earlier: Collection[str]) -> bool:
-    same = after.model_version == before.model_version
-    return after.model_version < before.model_version or (same and after.name in earlier)
-
-
-def _version(release_name: str) -> int:
-    number = release_name.partition("-")[0]
-    return int(number) if number.isdecimal() else 0
-
-
-def _release(data: bytes) -> Release | None:
-    try:
-        return Release.model_validate(yaml.safe_load(data)["data"])
-    except (yaml.YAMLError, ValidationError, KeyError, TypeError):
-        return None

@@ -12,7 +12,8 @@ from apps.chassis.access import ANYONE
 from apps.chassis.problems import Problem
 from apps.console import what_if
 from apps.console.chart import demand_chart, range_of
-from apps.console.git_history import GitHistory, History, Release, Unreadable
+from apps.console.deployments import History, Release
+from apps.console.git_history import GitHistory, Unreadable
 from apps.console.pages import Pages, Static
 from apps.console.services import Answer, Services
 from apps.decision.schemas import Decision, DecisionRequest

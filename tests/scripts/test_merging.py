@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from scripts.check import checked
 from scripts.errors import Refused
 from scripts.evidence import Evidence
 from scripts.forge import PullRequest
@@ -205,6 +206,14 @@ def test_an_approved_production_release_says_by_whom(tmp_path: Path) -> None:
     assert commit.subject == "production: model 1, image abc1234 (#1)"
     assert (commit.trailer("Approved-by"), commit.trailer("Pull-Request")) == ("bo", "#1")
     assert commit.trailer("Requested-by") == "ada"
+
+
+def test_a_pull_request_from_another_branch_is_not_one_of_promotes(world: World) -> None:
+    world.train(1)
+    opened = world.open().pull_request
+    assert opened is not None
+    with temporary_copy(world.forge.remote) as copy, pytest.raises(Refused, match="comes from 'feature/x'"):
+        checked(copy, replace(opened, branch="feature/x"), "local")
 
 
 def test_merging_again_says_the_same(world: World) -> None:

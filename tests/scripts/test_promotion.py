@@ -358,6 +358,20 @@ def test_one_that_a_person_closed_is_a_rejection_until_a_commit_lifts_it(world: 
     assert open_numbers(world) == [2]
 
 
+def test_a_rejection_is_of_one_image_not_of_those_whose_tags_begin_alike(world: World) -> None:
+    world.train(1)
+    world.open("1", "abc-def")
+    world.forge.acting_as("bo").close(1, "no")
+    assert world.open("1", "abc").action == "opened"
+
+
+def test_a_tag_that_git_would_not_take_in_a_branch_name_is_promoted_too(world: World) -> None:
+    assert world.promote(1, "v1...2.lock").release.image_tag == "v1...2.lock"
+    assert world.promote(2, "v1...3.lock").release.image_tag == "v1...3.lock"
+    assert open_rollback(world.bridge, "local", "ada", "why").release.image_tag == "v1...2.lock"
+    assert world.merge().release.image_tag == "v1...2.lock"
+
+
 def test_a_newer_model_is_not_touched_by_a_rejection(world: World) -> None:
     world.train(1)
     world.open()

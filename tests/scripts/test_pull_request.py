@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.errors import Refused
@@ -135,6 +135,7 @@ def test_evidence_that_no_pull_request_can_hold_is_refused() -> None:
 texts = st.text(st.sampled_from("`|<>@#*_[]()\\\n\r ~-\"'{}a1é\u2028"), min_size=1, max_size=40)
 
 
+@settings(max_examples=40)
 @given(texts, texts, texts)
 def test_no_text_breaks_out_of_its_cell_or_its_block(saw: str, reason: str, name: str) -> None:
     row = {"candidate": "mix", name: saw}

@@ -116,7 +116,7 @@ class World:
         for part in ("forge.git", "models"):
             shutil.copytree(self.folder / part, folder / part)
         other = copy(self)
-        other.registry = deepcopy(self.registry)
+        other.registry, other.promoted = deepcopy(self.registry), dict(self.promoted)
         other.folder, other.git, other.store = (
             folder,
             Git(folder / "forge.git"),

@@ -93,17 +93,24 @@ class Forge:
         )
 
     def commit(self, subject: str, files: dict[str, Any], author: str = "Ada") -> str:
-        """Commit files, as text or as JSON, under `environments/local`."""
+        """Commit files, as text or as JSON, under `environments/local`; None removes one."""
         stream = [f"commit refs/heads/main\ncommitter {author} <a@b.example> {self._clock} +0000\n"]
         stream.append(f"data {len(subject.encode())}\n{subject}\n")
         if self._git("for-each-ref"):
             stream.append("from refs/heads/main^0\n")
         for name, content in files.items():
+            if content is None:
+                stream.append(f"D environments/local/{name}\n")
+                continue
             text = content if isinstance(content, str) else json.dumps(content)
             stream.append(f"M 100644 inline environments/local/{name}\ndata {len(text.encode())}\n{text}\n")
         self._clock += 86_400
         self._git("fast-import", "--quiet", stdin="".join(stream))
         return self._git("rev-parse", "refs/heads/main").strip()
+
+    def files(self) -> str:
+        """Paths on `main`, one a line."""
+        return self._git("ls-tree", "-r", "--name-only", "refs/heads/main")
 
     def _git(self, *arguments: str, stdin: str = "", bare: bool = True) -> str:
         where = ["--git-dir", str(self.path)] if bare else []
@@ -135,5 +142,6 @@ def promoted(path: Path) -> Forge:
     forge.release("local: first release", FIRST)
     forge.release("local: model 1, image 9c0d7e2", release(1), first)
     forge.release("local: model 2, image b4e5f60", release(2, "b4e5f60"), second)
-    forge.release('Revert "local: model 2, image b4e5f60"', release(1), author="Grace")
+    taken_back = dict.fromkeys(second)
+    forge.release('Revert "local: model 2, image b4e5f60"', release(1), taken_back, author="Grace")
     return forge

@@ -204,6 +204,12 @@ def test_models_show_verdict_gates_and_benchmark(client: Client) -> None:
     assert "waived by Ada: first model" in text
     assert "not tested against a champion" in text
     assert text.index("Model 3") < text.index("Model 2") < text.index("Model 1")
+    assert text.index("mix combination") < text.index("ma3 baseline") < text.index("naive baseline")
+
+
+def test_a_model_that_was_taken_back_keeps_its_evidence_here(client: Client, forge: Forge) -> None:
+    assert "local/evidence/2-" not in forge.files()
+    assert "Model 2" in page(client, "/models").text
 
 
 def test_releases_are_the_log_of_the_release_file(client: Client, forge: Forge) -> None:
@@ -227,7 +233,8 @@ def test_a_new_commit_is_seen_by_the_next_page(forge: Forge, tmp_path: Path) -> 
 
 def test_files_of_another_version_or_by_hand_do_not_break_a_page(tmp_path: Path) -> None:
     forge = Forge(tmp_path / "repository.git")
-    forge.release("first", release(1), {"evidence/1-9c0d7e2.json": {"format": 9}})
+    forge.release("first\x1f\x1e", release(1), {"evidence/1-9c0d7e2.json": {"format": 9}})
+    forge.release("host\x1file\x1e", release(9, "x\\nHEAD:notes"))
     forge.commit("broken", {"release.yaml": "data: [", "evidence/oops.json": "{"})
     forge.release(
         "second", release(2), {"evidence/odd.json": evidence("mix", benchmark=[{"wape": "nan"}, {}])}

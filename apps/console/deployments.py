@@ -1,0 +1,117 @@
+"""What was released, as the commits of a release file tell it."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from apps.console.evidence import Evidence
+
+
+class Release(BaseModel):
+    """What an environment runs; model version 0 means none yet."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    image_tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")  # it becomes part of a path in Git
+    model_version: int
+    model_sha256: str
+
+    @property
+    def name(self) -> str:
+        """`<model version>-<image tag>`, the name of its evidence."""
+        return f"{self.model_version}-{self.image_tag}"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A commit on the trunk that changed the release; `before` is what it replaced.
+
+    `is_rollback` says that an older model came back, or with the same model an image that ran before.
+    """
+
+    commit: str
+    at: datetime
+    author: str
+    subject: str
+    release: Release
+    before: Release | None
+    is_rollback: bool
+    evidence: Evidence | None
+
+    @property
+    def changes(self) -> list[tuple[str, str, str]]:
+        """(name, old, new) of what moved."""
+        if self.before is None:
+            return []
+        pairs = (("model", "model_version"), ("image", "image_tag"))
+        old, new = self.before.model_dump(), self.release.model_dump()
+        return [(name, str(old[key]), str(new[key])) for name, key in pairs if old[key] != new[key]]
+
+
+@dataclass(frozen=True)
+class History:
+    """Deployments of one environment, newest first."""
+
+    deployments: tuple[Deployment, ...] = ()
+
+    @property
+    def live(self) -> Deployment | None:
+        """What Git says should run now."""
+        return self.deployments[0] if self.deployments else None
+
+    @property
+    def models(self) -> list[tuple[str, Evidence]]:
+        """(release name, evidence) of everything that ran with evidence, newest model first."""
+        found = {
+            each.release.name: (each.release, each.evidence) for each in self.deployments if each.evidence
+        }
+        ordered = sorted(found.items(), key=lambda item: (-item[1][0].model_version, item[0]))
+        return [(name, evidence) for name, (_, evidence) in ordered if evidence]
+
+
+def deployments_of(
+    commits: Sequence[tuple[Sequence[str], Release]], evidence: Iterable[Evidence | None]
+) -> Iterator[Deployment]:
+    """Deployments newest first, from commits newest first; a commit that changed no value is passed over.
+
+    Args:
+        commits: (id, ISO date, author, subject) and the release that the commit left.
+        evidence: Of each commit, where it left any.
+    """
+    found: list[Deployment] = []
+    earlier: set[str] = set()
+    for ((commit, at, author, subject), release), proof in reversed(
+        list(zip(commits, evidence, strict=True))
+    ):
+        before = found[-1].release if found else None
+        if release == before:
+            continue
+        back = before is not None and _went_back(before, release, earlier)
+        moment = datetime.fromisoformat(at)
+        found.append(Deployment(commit, moment, author, subject, release, before, back, proof))
+        earlier.add(release.name)
+    return reversed(found)
+
+
+def _went_back(before: Release, after: Release, earlier: Collection[str]) -> bool:
+    same = after.model_version == before.model_version
+    return after.model_version < before.model_version or (same and after.name in earlier)
+
+
+def parse_release(data: bytes) -> Release | None:
+    """The release in a file's bytes, None where it cannot be read."""
+    try:
+        return Release.model_validate(yaml.safe_load(data)["data"])
+    except (yaml.YAMLError, ValidationError, KeyError, TypeError):
+        return None
+
+
+def parse_evidence(data: bytes) -> Evidence | None:
+    """The evidence in a file's bytes, None where there is none or another version wrote it."""
+    try:
+        return Evidence.model_validate_json(data)
+    except ValidationError:
+        return None
