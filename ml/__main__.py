@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
+import math
 import os
 import re
 import sys
 import traceback
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +48,17 @@ Every verb prints one JSON object on stdout, and logs as JSON lines on stderr. E
 State lives in the folder ML_STATE (default .state); every setting is a variable ML_<FIELD> of ml/settings.py.
 """
 
+LEVELS = ("debug", "info", "warning", "error")
+
+_PLACE_ERRORS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+}
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -57,10 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; nothing half-done is kept, run the same command again", file=sys.stderr)
         return INTERRUPTED
     except MlError as error:
-        print(error, file=sys.stderr)
-        print(json.dumps({"error": str(error), "check": check_of(error)}, ensure_ascii=False))
-        return NO
-    except Exception:  # noqa: BLE001 - the edge of the process: say what broke, and that it was no refusal
+        return _refuse(str(error), check_of(error))
+    except Exception as error:  # noqa: BLE001 - the edge of the process: tell a refusal from a defect
+        if isinstance(error, OSError) and error.errno in _PLACE_ERRORS:
+            return _refuse(f"{error.filename}: {error.strerror}; free the place or name another", "place")
         traceback.print_exc()
         return BROKEN
 
@@ -69,6 +83,12 @@ def check_of(error: MlError) -> str:
     """The name of the refusal: the check that failed, or the kind of error (`not-enough-history`)."""
     name = getattr(error, "check", None) or re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
     return str(name)
+
+
+def _refuse(sentence: str, check: str) -> int:
+    print(sentence, file=sys.stderr)
+    print(json.dumps({"error": sentence, "check": check}, ensure_ascii=False))
+    return NO
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,9 +101,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--log-level",
+        type=_level,
         default=os.environ.get("ML_LOG_LEVEL", "info"),
-        choices=("debug", "info", "warning", "error"),
-        help="least important log line to print (default: ML_LOG_LEVEL or info)",
+        metavar="LEVEL",
+        help=f"least important log line to print, of {', '.join(LEVELS)} (default: ML_LOG_LEVEL or info)",
     )
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (_synthesize, _ingest, _panel, _train, _forecast, _evaluate, _drift, _models, _bundle):
@@ -125,7 +146,9 @@ def _synthesize(verbs: Verbs) -> None:
     verb.add_argument("--products", type=_positive, default=200)
     verb.add_argument("--months", type=_positive, default=36, help="full months before the running one")
     verb.add_argument("--seed", type=int, default=7)
-    verb.add_argument("--end", default="2026-11-20", metavar="YYYY-MM-DD", help="last day with events")
+    verb.add_argument(
+        "--end", type=_day, default="2026-11-20", metavar="YYYY-MM-DD", help="last day with events"
+    )
     verb.add_argument("--shift", type=_shift, metavar="FACTOR:YYYY-MM", help="multiply demand in one month")
 
 
@@ -173,7 +196,7 @@ def _drift(verbs: Verbs) -> None:
     _model(verb)
     _until(verb, "judge this month instead of the newest")
     verb.add_argument(
-        "--multiply-units", type=float, metavar="FACTOR", help="what if the month had sold FACTOR times"
+        "--multiply-units", type=_factor, metavar="FACTOR", help="what if the month had sold FACTOR times"
     )
     verb.add_argument("--report", type=Path, metavar="FILE", help="draw the features' distributions as HTML")
 
@@ -213,6 +236,29 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _level(text: str) -> str:
+    if text.lower() not in LEVELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(LEVELS)}")
+    return text.lower()
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2026-11-20") from error
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no factor from 0 such as 1.8")
+    return factor
+
+
 def _pair(text: str) -> tuple[str, str]:
     field, equals, column = text.partition("=")
     if not (field and equals and column):
@@ -222,10 +268,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _shift(text: str) -> tuple[float, str]:
     factor, _, month = text.partition(":")
-    try:
-        return float(factor), _month(month)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FACTOR:YYYY-MM") from error
+    return _factor(factor), _month(month)
 
 
 if __name__ == "__main__":

@@ -7,23 +7,20 @@ merge commit, so a kill between the two writes of a merge leaves it open, and me
 """
 
 import fcntl
-import json
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from scripts.errors import Broken, Refused
 from scripts.forge import BranchGone, MergeRefused, PullRequest
 from scripts.git import Git, GitFailed, Identity
+from scripts.pull_request_record import HEADS, Record, decoded, encoded, shown
+from scripts.ref_locks import remove_stale_locks
 from scripts.repository import TRUNK
 
 _PULLS = "refs/pull/"
-_HEADS = "refs/heads/"
-_STALE_LOCK_SECONDS = 5.0
 _MERGE_TRIES = 10
 _OWN_LOCK = "forge.lock"
 _CONFIGURATION = {"core.hooksPath": "/dev/null", "receive.autogc": "false"}
@@ -32,24 +29,6 @@ _CONFIGURATION = {"core.hooksPath": "/dev/null", "receive.autogc": "false"}
 def utc_now() -> datetime:
     """The time now, in UTC."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What is stored of a pull request; times are ISO 8601."""
-
-    number: int
-    title: str
-    body: str
-    branch: str
-    head: str
-    author: str
-    opened_at: str
-    approvals: dict[str, str] = field(default_factory=dict)  # account -> head it approved
-    comments: list[dict[str, str]] = field(default_factory=list)
-    closed_by: str | None = None
-    closed_at: str | None = None
-    merge_commit: str | None = None
 
 
 class LocalForge:
@@ -68,7 +47,7 @@ class LocalForge:
             )
         self.directory, self.account, self._clock = directory, account, clock
         self._git = Git(directory)
-        self._remove_stale_locks()
+        remove_stale_locks(self.directory, keep=_OWN_LOCK)
 
     @classmethod
     def create(
@@ -103,12 +82,12 @@ class LocalForge:
 
     def pull_requests(self, *branch_prefixes: str) -> list[PullRequest]:
         """Every pull request whose branch starts with one of these; oldest first."""
-        refs = self._git.refs(_PULLS, _HEADS)
+        refs = self._git.refs(_PULLS, HEADS)
         metas = [sha for ref, sha in refs.items() if ref.startswith(_PULLS) and ref.endswith("/meta")]
-        records = sorted(map(_decoded, self._git.blobs(metas)), key=lambda record: record.number)
+        records = sorted(map(decoded, self._git.blobs(metas)), key=lambda record: record.number)
         wanted = [record for record in records if record.branch.startswith(branch_prefixes)]
         trunk = self._trunk() if any(record.merge_commit for record in wanted) else frozenset()
-        return [_shown(record, refs, trunk, self.remote) for record in wanted]
+        return [shown(record, refs, trunk, self.remote) for record in wanted]
 
     def get(self, number: int) -> PullRequest:
         """One pull request."""
@@ -124,11 +103,11 @@ class LocalForge:
             for known in self.pull_requests(branch):
                 if known.branch == branch and known.state == "open":
                     return known
-            head = self._git.ref(_HEADS + branch)
+            head = self._git.ref(HEADS + branch)
             if head is None:
                 raise BranchGone(branch)
             numbers = [int(ref.split("/")[2]) for ref in self._git.refs(_PULLS)]
-            record = _Record(
+            record = Record(
                 number=max(numbers, default=0) + 1,
                 title=title,
                 body=body,
@@ -140,11 +119,11 @@ class LocalForge:
             try:
                 self._swap(
                     f"create {_PULLS}{record.number}/head {head}",
-                    f"create {_PULLS}{record.number}/meta {self._git.write_blob(_encoded(record))}",
-                    f"verify {_HEADS}{branch} {head}",
+                    f"create {_PULLS}{record.number}/meta {self._git.write_blob(encoded(record))}",
+                    f"verify {HEADS}{branch} {head}",
                 )
             except GitFailed:
-                if self._git.ref(_HEADS + branch) == head:
+                if self._git.ref(HEADS + branch) == head:
                     raise
                 raise BranchGone(branch) from None
             return self._show(record)
@@ -165,15 +144,15 @@ class LocalForge:
         """Approve the named head as this account."""
         with self._lock():
             sha, record = self._stored(number)
-            shown = self._show(record)
+            current = self._show(record)
             if self.account == record.author:
                 raise Refused(
                     "own_approval", f"{self.account} is the author of #{number}; another account approves it"
                 )
-            if shown.state != "open" or shown.head != head:
+            if current.state != "open" or current.head != head:
                 raise Refused(
                     "stale_approval",
-                    f"#{number} is {shown.state} at {shown.head[:12]}, not open at {head[:12]}",
+                    f"#{number} is {current.state} at {current.head[:12]}, not open at {head[:12]}",
                 )
             if record.approvals.get(self.account) != head:
                 self._store(sha, replace(record, approvals={**record.approvals, self.account: head}))
@@ -183,15 +162,15 @@ class LocalForge:
         with self._lock():
             for _ in range(_MERGE_TRIES):
                 sha, record = self._stored(number)
-                shown = self._show(record)
-                if shown.merge_commit:
+                current = self._show(record)
+                if current.merge_commit:
                     self._delete_branch(record)
-                    return shown.merge_commit
-                if shown.state == "closed":
-                    raise MergeRefused(f"#{number} was closed by {shown.closed_by}; open it again")
-                if shown.head != head:
+                    return current.merge_commit
+                if current.state == "closed":
+                    raise MergeRefused(f"#{number} was closed by {current.closed_by}; open it again")
+                if current.head != head:
                     raise MergeRefused(
-                        f"#{number} has head {shown.head[:12]}, the reviewed one was {head[:12]}"
+                        f"#{number} has head {current.head[:12]}, the reviewed one was {head[:12]}"
                     )
                 trunk = self._git.text("rev-parse", TRUNK)
                 commit = self._squash(number, trunk, head, message)
@@ -199,9 +178,9 @@ class LocalForge:
                 self._try_swap(f"update {TRUNK} {commit} {trunk}")
             raise Broken(f"#{number} could not be merged: the trunk of {self.directory} cannot be moved")
 
-    def _delete_branch(self, record: _Record) -> None:
-        if self._git.ref(_HEADS + record.branch) == record.head:
-            self._try_swap(f"delete {_HEADS}{record.branch} {record.head}")
+    def _delete_branch(self, record: Record) -> None:
+        if self._git.ref(HEADS + record.branch) == record.head:
+            self._try_swap(f"delete {HEADS}{record.branch} {record.head}")
 
     def _squash(self, number: int, trunk: str, head: str, message: str) -> str:
         """A commit on the trunk with what the branch changed; a file that both changed is refused."""
@@ -217,21 +196,21 @@ class LocalForge:
         tree = self._git.tree_with(trunk, {path: after for path, (_, after) in wanted.items()})
         return self._git.commit_tree(tree, [trunk], message, self._identity(), self._clock())
 
-    def _show(self, record: _Record) -> PullRequest:
-        return _shown(record, self._git.refs(_HEADS), self._trunk(), self.remote)
+    def _show(self, record: Record) -> PullRequest:
+        return shown(record, self._git.refs(HEADS), self._trunk(), self.remote)
 
     def _trunk(self) -> frozenset[str]:
         """The commits of the trunk."""
         return frozenset(self._git.text("rev-list", "--first-parent", TRUNK).split())
 
-    def _stored(self, number: int) -> tuple[str, _Record]:
+    def _stored(self, number: int) -> tuple[str, Record]:
         sha = self._git.ref(f"{_PULLS}{number}/meta")
         if sha is None:
             raise Refused("no_pull_request", f"{self.directory} has no pull request #{number}")
-        return sha, _decoded(self._git.blobs([sha])[0])
+        return sha, decoded(self._git.blobs([sha])[0])
 
-    def _store(self, expected: str, record: _Record) -> None:
-        meta = self._git.write_blob(_encoded(record))
+    def _store(self, expected: str, record: Record) -> None:
+        meta = self._git.write_blob(encoded(record))
         self._swap(f"update {_PULLS}{record.number}/meta {meta} {expected}")
 
     def _swap(self, *instructions: str) -> None:
@@ -243,7 +222,7 @@ class LocalForge:
         try:
             self._swap(instruction)
         except GitFailed:
-            self._remove_stale_locks()
+            remove_stale_locks(self.directory, keep=_OWN_LOCK)
             return False
         return True
 
@@ -272,48 +251,3 @@ class LocalForge:
         with (self.directory / _OWN_LOCK).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-    def _remove_stale_locks(self) -> None:
-        """Remove lock files that a killed git left: a living one holds a ref for milliseconds."""
-        for lock in [*self.directory.glob("*.lock"), *self.directory.glob("refs/**/*.lock")]:
-            while lock.name != _OWN_LOCK and (age := _age_seconds(lock)) is not None:
-                if age > _STALE_LOCK_SECONDS:
-                    lock.unlink(missing_ok=True)
-                time.sleep(0.02)
-
-
-def _age_seconds(path: Path) -> float | None:
-    """Time since the file changed, None when it is gone."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return None
-
-
-def _shown(record: _Record, refs: Mapping[str, str], trunk: Collection[str], remote: str) -> PullRequest:
-    """A stored pull request as the refs of now make it."""
-    merged, closed = record.merge_commit in trunk, record.closed_at is not None
-    head = record.head if merged or closed else refs.get(_HEADS + record.branch, record.head)
-    return PullRequest(
-        number=record.number,
-        url=f"{remote}#{record.number}",
-        title=record.title,
-        body=record.body,
-        branch=record.branch,
-        head=head,
-        state="merged" if merged else "closed" if closed else "open",
-        author=record.author,
-        approved_by=tuple(sorted(account for account, sha in record.approvals.items() if sha == head)),
-        closed_by=record.closed_by if closed and not merged else None,
-        closed_at=datetime.fromisoformat(record.closed_at) if record.closed_at and not merged else None,
-        merge_commit=record.merge_commit if merged else None,
-    )
-
-
-def _encoded(record: _Record) -> bytes:
-    return json.dumps(asdict(record), sort_keys=True, ensure_ascii=False).encode()
-
-
-def _decoded(data: bytes | None) -> _Record:
-    fields: dict[str, Any] = json.loads(data or b"{}")
-    return _Record(**fields)

@@ -6,11 +6,12 @@ from typing import Any
 from scripts import deployment_history
 from scripts.candidate import servable
 from scripts.errors import Refused
-from scripts.promotion import Bridge, Opened, branch_digest, manifest_diff, trailers, was_rejected
+from scripts.promotion import Bridge, Opened, branch_digest, manifest_diff, trailers
 from scripts.proposal import ROLLBACK, Proposal, branches_of, publish
 from scripts.pull_request import rollback_body
 from scripts.release_file import Release, edit, parse, path_of
 from scripts.repository import TRUNK, Repository, temporary_copy
+from scripts.taken_back import was_rejected
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class _Return:
         return (
             f"{self.environment}: back to model {self.earlier.model_version}, image {self.earlier.image_tag}"
         )
+
+    @property
+    def versions(self) -> str:
+        return f"{self.live.model_version}-to-{self.earlier.model_version}"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def _proposal(
     return Proposal(
         kind=ROLLBACK,
         environment=way.environment,
-        branch=f"{branches_of(way.environment, ROLLBACK)}{way.live.model_version}-to-{way.earlier.model_version}-{digest}",
+        branch=f"{branches_of(way.environment, ROLLBACK)}{way.versions}-{digest}",
         title=way.title,
         message=way.message(data_version),
         files={path_of(way.environment): changed},

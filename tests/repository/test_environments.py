@@ -173,7 +173,7 @@ def test_pods_are_restricted_and_stop_gracefully(environment: str) -> None:
         }
         assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
         assert {"cpu", "memory"} <= set(container["resources"]["requests"])
-        assert "memory" in container["resources"]["limits"]
+        assert {"cpu", "memory"} <= set(container["resources"]["limits"])
         settings = SETTINGS[name].model_fields
         stopping = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         stopping += settings["drain_seconds"].default + settings["stop_timeout_seconds"].default
@@ -194,6 +194,7 @@ def test_each_service_has_its_whole_set_of_objects_in_its_namespace(environment:
     for service in SETTINGS:
         assert {each["kind"] for each in manifests if each["metadata"]["name"] == service} == kinds
     assert {each["metadata"]["namespace"] for each in manifests} == {f"purchase-prediction-{environment}"}
+    assert {each["metadata"]["labels"]["environment"] for each in manifests} == {environment}
 
 
 def millicores(quantity: str) -> int:
