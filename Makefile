@@ -17,7 +17,7 @@ DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--even
 	$(if $(PORT_OFFSET),--port-offset '$(PORT_OFFSET)') $(foreach m,$(MAP),--map '$(m)') \
 	$(foreach a,$(ALLOW),--allow '$(a)')
 
-.PHONY: help setup tools demo test test-system soak check lint format lock clean
+.PHONY: help setup tools demo test test-system test-cluster soak check lint format lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ test: $(READY) $(GO_TOOLS) ## All tests that need no system package, with branch
 test-system: $(READY) $(GO_TOOLS) ## Tests with Debian's Prometheus and Chromium (installs them)
 	tests/system/install
 	$(BIN)/pytest -m system
+
+test-cluster: $(READY) $(GO_TOOLS) ## Tests on the Kubernetes that KUBECONFIG names
+	$(BIN)/pytest -m cluster
 
 soak: $(READY) $(GO_TOOLS) ## The long campaigns whole: kills, flips, repeats
 	$(BIN)/pytest -m soak

@@ -6,49 +6,18 @@ import argparse
 import errno
 import importlib
 import json
-import math
-import os
 import re
 import sys
 import traceback
-from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.arguments import BROKEN, INTERRUPTED, NO, YES, parser
 from ml.errors import MlError
 
 if TYPE_CHECKING:
     from ml.settings import MlSettings
     from ml.verbs import Answer
 
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - the type has no public name
-
-YES, NO, USAGE, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
-
-DESCRIPTION = """\
-From shop events to forecasts, one step at a time:
-
-  python -m ml synthesize --out events      make the events of a small shop
-  python -m ml ingest --events events       take events into the lake, each once
-  python -m ml panel                        one row per product and month
-  python -m ml train                        judge all candidates, register the best as challenger
-  python -m ml models --champion 1          call version 1 the champion
-  python -m ml forecast                     forecast every product with the champion
-  python -m ml evaluate                     past forecasts against what was sold
-  python -m ml drift                        is the newest month like the months before it?
-"""
-
-EPILOG = f"""\
-Every verb prints one JSON object on stdout, and logs as JSON lines on stderr. Exit codes:
-  {YES}    yes: done, or the check passed
-  {NO}    no: refused for a reason the JSON names ("error" and "check"), or the check did not pass
-  {USAGE}    the command line was not understood
-  {BROKEN}   something broke that should not; worth a retry and a report
-  {INTERRUPTED}  interrupted
-State lives in the folder ML_STATE (default .state); every setting is a variable ML_<FIELD> of ml/settings.py.
-"""
-
-LEVELS = ("debug", "info", "warning", "error")
 
 _PLACE_ERRORS = {
     errno.EACCES,
@@ -59,7 +28,6 @@ _PLACE_ERRORS = {
     errno.ENOTDIR,
     errno.EEXIST,
 }
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,27 +59,6 @@ def _refuse(sentence: str, check: str) -> int:
     return NO
 
 
-def parser() -> argparse.ArgumentParser:
-    """All verbs and their options."""
-    made = argparse.ArgumentParser(
-        prog="python -m ml",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument(
-        "--log-level",
-        type=_level,
-        default=os.environ.get("ML_LOG_LEVEL", "info"),
-        metavar="LEVEL",
-        help=f"least important log line to print, of {', '.join(LEVELS)} (default: ML_LOG_LEVEL or info)",
-    )
-    verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_synthesize, _ingest, _panel, _train, _forecast, _evaluate, _drift, _models, _bundle):
-        add(verbs)
-    return made
-
-
 def _run(options: argparse.Namespace) -> int:
     """Load the verb's module, and with it only the libraries that this verb needs."""
     from ml.terminal import log_to_stderr  # noqa: PLC0415 - not for --help
@@ -138,137 +85,6 @@ def _settings() -> MlSettings:
 
 class BadSetting(MlError):
     """An environment variable has a value that its setting cannot take."""
-
-
-def _synthesize(verbs: Verbs) -> None:
-    verb = _verb(verbs, "synthesize", "make the events of a small shop, one Parquet file a month")
-    verb.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    verb.add_argument("--products", type=_positive, default=200)
-    verb.add_argument("--months", type=_positive, default=36, help="full months before the running one")
-    verb.add_argument("--seed", type=int, default=7)
-    verb.add_argument(
-        "--end", type=_day, default="2026-11-20", metavar="YYYY-MM-DD", help="last day with events"
-    )
-    verb.add_argument("--shift", type=_shift, metavar="FACTOR:YYYY-MM", help="multiply demand in one month")
-
-
-def _ingest(verbs: Verbs) -> None:
-    verb = _verb(verbs, "ingest", "take events into the lake: a file or folder, or what the inbox accepted")
-    verb.add_argument("--events", type=Path, metavar="PATH", help="Parquet or CSV; without it the inbox")
-    verb.add_argument(
-        "--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN", help="name a column"
-    )
-    verb.add_argument("--timezone", metavar="ZONE", help="of times without one, for example Europe/London")
-    verb.add_argument("--currency", metavar="CODE", help="of rows without one, for example EUR")
-    verb.add_argument(
-        "--allow", action="append", default=[], metavar="CHECK", help="pass over a check of the file"
-    )
-
-
-def _panel(verbs: Verbs) -> None:
-    _verb(verbs, "panel", "build one row per product and complete month")
-
-
-def _train(verbs: Verbs) -> None:
-    verb = _verb(
-        verbs,
-        "train",
-        "judge all candidates, train the best, register it as challenger; 1 if the gate says no",
-    )
-    _until(verb, "learn from months up to this one")
-    verb.add_argument("--candidate", metavar="NAME", help="train this recipe, whatever the benchmark says")
-
-
-def _forecast(verbs: Verbs) -> None:
-    verb = _verb(verbs, "forecast", "forecast every product for the month after the panel")
-    _model(verb)
-    _until(verb, "forecast the month after this one")
-
-
-def _evaluate(verbs: Verbs) -> None:
-    _verb(verbs, "evaluate", "errors of past forecasts whose month is over, by model and month")
-
-
-def _drift(verbs: Verbs) -> None:
-    verb = _verb(
-        verbs, "drift", "is the newest month like the months before it? 1 if not, or if it cannot be told"
-    )
-    _model(verb)
-    _until(verb, "judge this month instead of the newest")
-    verb.add_argument(
-        "--multiply-units", type=_factor, metavar="FACTOR", help="what if the month had sold FACTOR times"
-    )
-    verb.add_argument("--report", type=Path, metavar="FILE", help="draw the features' distributions as HTML")
-
-
-def _models(verbs: Verbs) -> None:
-    verb = _verb(verbs, "models", "list registered versions; with an option, move an alias first")
-    for alias in ("champion", "challenger"):
-        verb.add_argument(f"--{alias}", type=_positive, metavar="VERSION")
-
-
-def _bundle(verbs: Verbs) -> None:
-    verb = _verb(verbs, "bundle", "check that a stored bundle is whole and readable, and print its manifest")
-    verb.add_argument("sha256")
-
-
-def _verb(verbs: Verbs, name: str, does: str) -> argparse.ArgumentParser:
-    return verbs.add_parser(name, help=does, description=does)
-
-
-def _until(verb: argparse.ArgumentParser, does: str) -> None:
-    verb.add_argument("--until", type=_month, metavar="YYYY-MM", help=f"{does} (default: the panel's last)")
-
-
-def _model(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--model", default="champion", metavar="VERSION", help="number, champion or challenger")
-
-
-def _month(text: str) -> str:
-    if not _MONTH.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no month such as 2026-10")
-    return text
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
-
-
-def _level(text: str) -> str:
-    if text.lower() not in LEVELS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(LEVELS)}")
-    return text.lower()
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2026-11-20") from error
-
-
-def _factor(text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = math.nan
-    if not 0 <= factor < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no factor from 0 such as 1.8")
-    return factor
-
-
-def _pair(text: str) -> tuple[str, str]:
-    field, equals, column = text.partition("=")
-    if not (field and equals and column):
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=COLUMN")
-    return field, column
-
-
-def _shift(text: str) -> tuple[float, str]:
-    factor, _, month = text.partition(":")
-    return _factor(factor), _month(month)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ fall together, so counting them as independent would find drift every month.
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,46 +23,13 @@ from ml.evaluation import eligible
 from ml.features import category_totals
 from ml.history import History
 from ml.month_record import SMALLEST_GROUP, log_ratio, month_statistics
+from ml.unusual import SMALLEST_REFERENCE, Finding, compare, corrected, is_volume
 
 Answer = Literal["no drift", "drift", "not enough data"]
 
-ALPHA: Final = 0.05
-"""Chance of an alarm in a month like the others, over all tests together."""
-
-FAMILIES: Final = {"shop": 0.5, "category": 0.25, "change": 0.25}
-"""How that chance is shared: the shop as a whole has few tests and is what matters first."""
-
-SMALLEST_REFERENCE: Final = 6
+LONGEST_REFERENCE: Final = 24
 CHANGE_MONTHS: Final = 3
 REPORT_MONTHS: Final = 6
-LONGEST_REFERENCE: Final = 24
-SMALLEST_VOLUME_EFFECT: Final = math.log(1.25)
-SMALLEST_SHARE_EFFECT: Final = 0.1
-SMALLEST_SPREAD: Final = 0.03
-"""Six months can look calmer than they are: a statistic is taken to move at least this much."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One test. Values are logs of ratios for volumes (0.22 is 25 % more) and shares for the rest.
-
-    Attributes:
-        name: What was looked at, `shop:volume` or `change:views`.
-        value: Of the newest month.
-        usual: Mean of the earlier months.
-        effect: The difference.
-        floor: A smaller effect is no drift, however sure.
-        p_value: Corrected for the number of tests; drift is at most `ALPHA`.
-        drifted: The effect is large enough and sure enough.
-    """
-
-    name: str
-    value: float
-    usual: float
-    effect: float
-    floor: float
-    p_value: float
-    drifted: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +75,7 @@ def judge(history: History, bundle: Bundle) -> DriftReport:
         return replace(report, reason=f"fewer than {SMALLEST_GROUP} products sell often enough to compare")
     first = max(CHANGE_MONTHS, history.T - 1 - LONGEST_REFERENCE)
     changes = [_changes(history, t) for t in range(first, history.T)]
-    findings = _corrected(_tested(newest, list(unseen.values())) + _tested(changes[-1], changes[:-1]))
+    findings = corrected(compare(newest, list(unseen.values())) + compare(changes[-1], changes[:-1]))
     return replace(report, **_verdict(findings, month))
 
 
@@ -143,6 +110,10 @@ def write_report(history: History, path: Path) -> None:
     Raises:
         StoreUnavailable: The file cannot be written.
     """
+    try:
+        path.touch()
+    except OSError as error:
+        raise StoreUnavailable(f"cannot write the report to {path}: {error.strerror}") from error
     ends = range(max(1, history.T - REPORT_MONTHS), history.T + 1)
     rows = [features.build(past, category_totals(past)) for past in map(history.until, ends)]
     with _quiet():
@@ -153,10 +124,7 @@ def write_report(history: History, path: Path) -> None:
         before, newest = (_varying(part) for part in (np.vstack(rows[:-1]), rows[-1]))
         shown = [name for name in before if name in newest]
         frames = (pd.DataFrame({name: part[name] for name in shown}) for part in (newest, before))
-        try:
-            Report([DataDriftPreset()]).run(*frames).save_html(str(path))
-        except OSError as error:
-            raise StoreUnavailable(f"cannot write the report to {path}: {error.strerror}") from error
+        Report([DataDriftPreset()]).run(*frames).save_html(str(path))
 
 
 def _varying(rows: Floats) -> dict[str, Floats]:
@@ -178,7 +146,7 @@ def _verdict(findings: tuple[Finding, ...], month: str) -> dict[str, Any]:
     if not found:
         return {"answer": "no drift", "reason": f"{month} is like the months before it", "findings": findings}
     worst = found[0]
-    change = f"{math.expm1(worst.effect):+.0%}" if _is_volume(worst.name) else f"{worst.effect:+.2f}"
+    change = f"{math.expm1(worst.effect):+.0%}" if is_volume(worst.name) else f"{worst.effect:+.2f}"
     reason = (
         f"{worst.name} is {change} off its usual value in {month} (p = {worst.p_value:.2g} over all tests)"
     )
@@ -202,57 +170,3 @@ def _price_change(history: History, t: int) -> float:
     now, before = history.price_cents[:, t], history.price_cents[:, t - 1]
     both = ~np.isnan(now) & ~np.isnan(before)
     return log_ratio(float(np.median(now[both])), float(np.median(before[both]))) if both.any() else 0.0
-
-
-def _tested(newest: Mapping[str, float], earlier: Sequence[Mapping[str, float]]) -> list[Finding]:
-    """Each statistic of the newest month against the same of the earlier ones, without correction."""
-    found = []
-    for name, value in newest.items():
-        known = np.array([month[name] for month in earlier if name in month])
-        if len(known) >= SMALLEST_REFERENCE:
-            floor = SMALLEST_VOLUME_EFFECT if _is_volume(name) else SMALLEST_SHARE_EFFECT
-            usual = float(known.mean())
-            found.append(Finding(name, value, usual, value - usual, floor, _p_value(value, known)))
-    return found
-
-
-def _corrected(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Holm's correction (1979) in each family, which may spend its share of the chance of an alarm."""
-    corrected = []
-    for family, share in FAMILIES.items():
-        members = sorted((f for f in findings if _family(f.name) == family), key=lambda f: f.p_value)
-        so_far = 0.0
-        for i, finding in enumerate(members):
-            so_far = max(so_far, min(1.0, (len(members) - i) * finding.p_value / share))
-            drifted = so_far <= ALPHA and abs(finding.effect) >= finding.floor
-            corrected.append(replace(finding, p_value=so_far, drifted=drifted))
-    return tuple(sorted(corrected, key=lambda finding: (not finding.drifted, finding.p_value)))
-
-
-def _family(name: str) -> str:
-    return name.partition(" ")[0].partition(":")[0]
-
-
-def _is_volume(name: str) -> bool:
-    return not name.endswith((":rank", ":outside"))
-
-
-def _p_value(value: float, earlier: Floats) -> float:
-    """Two-sided chance of a new month this far off, by the prediction interval of a normal sample."""
-    spread = max(float(earlier.std(ddof=1)), SMALLEST_SPREAD) * math.sqrt(1 + 1 / len(earlier))
-    return student_two_sided(abs(value - float(earlier.mean())) / spread, len(earlier) - 1)
-
-
-def student_two_sided(t: float, freedom: int) -> float:
-    """P(|T| > t) of Student's distribution with whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 4)."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    term, total = 1.0, 0.0
-    odd = freedom % 2
-    if odd:
-        term = cosine
-    for k in range(odd + 1, freedom, 2):
-        total += term
-        term *= cosine * cosine * k / (k + 1)
-    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
-    return max(0.0, 1.0 - inside)

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ml import metrics
 from ml.bundle import Bundle
@@ -15,6 +16,7 @@ from ml.columns import MOMENT
 from ml.data_version import data_version_of
 from ml.distribution import LEVELS, P10, P90, Floats
 from ml.errors import NoDemand, SnapshotNotFound
+from ml.evaluation import eligible
 from ml.features import scale
 from ml.history import History
 from ml.lake import Lake
@@ -52,7 +54,12 @@ class Published:
 
 @dataclass(frozen=True)
 class MonthError:
-    """How one model did in one month; shares are 0 to 1, `naive_wape` is what last month's units would do."""
+    """How one model did in one month, over all products; shares are 0 to 1.
+
+    Attributes:
+        naive_wape: What last month's units would have done as a forecast.
+        pinball: Scaled loss over the products that a backtest counts, so the two can be compared; None without.
+    """
 
     month: str
     model_version: int
@@ -61,7 +68,7 @@ class MonthError:
     wape: float | None
     naive_wape: float | None
     bias: float | None
-    pinball: float
+    pinball: float | None
     coverage_80: float
 
 
@@ -118,7 +125,7 @@ def _month_error(forecasts: pl.DataFrame, history: History) -> MonthError | None
     if not forecasts.height:
         return None
     rows = np.array([position[product] for product in forecasts["product_id"]], dtype=np.intp)
-    actual, spread = history.units[rows, t], scale(history.until(t))[rows]
+    past, actual = history.until(t), history.units[rows, t]
     mean, last = forecasts["mean"].to_numpy(), forecasts["last_month_units"].to_numpy()
     quantiles = forecasts.select(QUANTILES).to_numpy()
     return MonthError(
@@ -129,9 +136,15 @@ def _month_error(forecasts: pl.DataFrame, history: History) -> MonthError | None
         wape=_share(metrics.wape, actual, mean),
         naive_wape=_share(metrics.wape, actual, last),
         bias=_share(metrics.bias, actual, mean),
-        pinball=float(np.mean(metrics.scaled_pinball(actual, quantiles, LEVELS, spread))),
+        pinball=_pinball(actual, quantiles, past, rows),
         coverage_80=metrics.coverage(actual, quantiles[:, P10], quantiles[:, P90]),
     )
+
+
+def _pinball(actual: Floats, quantiles: Floats, past: History, rows: NDArray[np.intp]) -> float | None:
+    use = eligible(past)[rows]
+    losses = metrics.scaled_pinball(actual[use], quantiles[use], LEVELS, scale(past)[rows[use]])
+    return float(np.mean(losses)) if len(losses) else None
 
 
 def _share(metric: Callable[[Floats, Floats], float], actual: Floats, forecast: Floats) -> float | None:

@@ -1,14 +1,12 @@
 """Train: judge every candidate on past months, choose a recipe, fit it on all months, register the model."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
-
-import numpy as np
+from typing import Any, Final
 
 from ml.bundle import Manifest, pack, state_digest
+from ml.choice import Choice, Outcome, choose, number
 from ml.code_commit import code_commit
 from ml.data_version import data_version_of
 from ml.decisions.risk import risk_cuts
@@ -16,8 +14,7 @@ from ml.demand_class import CLASSES, demand_class
 from ml.errors import ModelNotFound
 from ml.evaluation import SCORES, Backtest, Row, backtest
 from ml.features import FEATURES
-from ml.gate import Verdict, decide
-from ml.history import Floats, History
+from ml.history import History
 from ml.model_store import ModelStore
 from ml.models import CANDIDATES
 from ml.models.base import Model
@@ -28,11 +25,8 @@ from ml.registry import Registry
 from ml.report import benchmark_png
 from ml.track_record import TrackRecord
 
-BASELINE: Final = "naive"
 MOST_RISKS: Final = 5_000
 """The risk cuts are taken from at most this many products, evenly spread over the portfolio."""
-
-Outcome = Literal["first", "new_recipe", "refreshed", "forced", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -61,28 +55,6 @@ class TrainReport:
     def to_json(self) -> dict[str, object]:
         """The report as plain values for `json.dumps`."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A recipe and the gate's answers: on itself `against` another, and on a recipe that did not beat it."""
-
-    candidate: str
-    outcome: Outcome
-    against: str
-    verdict: Verdict
-    contest: tuple[str, Verdict] | None = None
-
-    @property
-    def promotable(self) -> bool:
-        """Whether the gate lets the recipe pass; a first model must be better, later ones not worse."""
-        passing = {"better"} if self.outcome == "first" else {"better", "non_inferior"}
-        return self.verdict.answer in passing
-
-    def to_json(self) -> dict[str, Any]:
-        """Verdicts as plain values; a number without meaning is null."""
-        contest = self.contest and {"candidate": self.contest[0], **_plain(self.contest[1])}
-        return {**_plain(self.verdict), "against": self.against, "contest": contest}
 
 
 def train(
@@ -139,47 +111,6 @@ def train(
     )
 
 
-def choose(tested: Backtest, champion: str | None, forced: str | None, seed: int) -> Choice:
-    """The recipe to train, and the gate's answer on it.
-
-    The best recipe is looked for without the last tested month, so that month judges it unseen. Before the
-    first release it is judged against `naive`. A champion's recipe stays unless the best one beats it by the
-    gate; a recipe that stays is judged against `naive` again, so a champion that lost its worth shows.
-
-    Args:
-        tested: Backtest of all candidates.
-        champion: The champion's recipe, None before the first release.
-        forced: A recipe that was asked for.
-        seed: Of the gate's bootstrap.
-    """
-    rival = champion if champion in tested.candidates else None
-    if forced is not None:
-        against = rival if rival and rival != forced else BASELINE
-        return Choice(forced, "forced", against, _judge(tested, forced, against, seed))
-    best, contest = _best(tested), None
-    if rival is None:
-        return Choice(best, "first", BASELINE, _judge(tested, best, BASELINE, seed))
-    if best != rival:
-        contest = (best, _judge(tested, best, rival, seed))
-        if contest[1].answer == "better":
-            return Choice(best, "new_recipe", rival, contest[1])
-    return Choice(rival, "refreshed", BASELINE, _judge(tested, rival, BASELINE, seed), contest)
-
-
-def _best(tested: Backtest) -> str:
-    """The promotable candidate with the least mean loss on all but the last tested month."""
-    names = [name for name, candidate in tested.candidates.items() if candidate.promotable]
-    seen = slice(0, max(1, len(tested.origins) - 1))
-    losses = {name: _mean(tested.losses(name)[:, seen]) for name in names}
-    return min(names, key=lambda name: losses[name])
-
-
-def _judge(tested: Backtest, challenger: str, champion: str, seed: int) -> Verdict:
-    series, origins = np.nonzero(tested.eligible)
-    ours, theirs = (tested.losses(name)[series, origins] for name in (challenger, champion))
-    return decide(ours, theirs, series, origins, seed=seed)
-
-
 def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest, bytes]:
     """The recipe fitted on all months, with its calibration and its record."""
     history, hindcasts, candidate = tested.history, tested.hindcasts, CANDIDATES[name]
@@ -200,7 +131,7 @@ def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest,
         data_version=version.name,
         data_digest=version.digest,
         code_commit=code_commit(),
-        metrics={score: _number(row[score]) for score in SCORES},
+        metrics={score: number(row[score]) for score in SCORES},
         calibration_id=state_digest(calibration.state())[:12],
         risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
         seed=seed,
@@ -241,16 +172,4 @@ def _metrics(table: Mapping[str, Row], choice: Choice) -> dict[str, float]:
     for name, row in table.items():
         found |= {f"{name}.{key}": row[key] for key in (*SCORES, "seconds")}
     found |= {f"gate.{key}": getattr(choice.verdict, key) for key in ("ratio", "lower", "upper")}
-    return {key: number for key, value in found.items() if (number := _number(value)) is not None}
-
-
-def _plain(verdict: Verdict) -> dict[str, Any]:
-    return asdict(verdict) | {key: _number(getattr(verdict, key)) for key in ("ratio", "lower", "upper")}
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _mean(losses: Floats) -> float:
-    return float(np.nanmean(losses)) if np.isfinite(losses).any() else math.inf
+    return {key: known for key, value in found.items() if (known := number(value)) is not None}

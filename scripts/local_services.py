@@ -16,10 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 READY_SECONDS = 60.0
@@ -261,7 +261,7 @@ def _get(url: str) -> dict[str, object] | None:
     try:
         with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - always http on this machine
             body = json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         return None
     return body if isinstance(body, dict) else None
 

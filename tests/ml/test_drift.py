@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t as student
 
 from ml.bundle import Bundle, Predictor
-from ml.drift import SMALLEST_VOLUME_EFFECT, judge, multiplied, student_two_sided, write_report
+from ml.drift import judge, multiplied, write_report
 from ml.errors import StoreUnavailable
 from ml.evaluation import backtest
 from ml.history import History
 from ml.models import CANDIDATES
 from ml.month_record import MonthRecord, month_statistics
 from ml.track_record import TrackRecord
+from ml.unusual import SMALLEST_VOLUME_EFFECT
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import manifest
 
@@ -121,12 +121,6 @@ def test_a_few_products_cannot_judge() -> None:
     report = judge(history, replace(bundle, months=whole.months))
     assert report.answer == "not enough data"
     assert "products sell often enough" in report.reason
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 5, 8, 23, 24])
-def test_the_tail_of_students_distribution(freedom: int) -> None:
-    for t in (0.0, 0.3, 1.0, 2.5, 9.0):
-        assert student_two_sided(t, freedom) == pytest.approx(2 * student.sf(t, freedom), abs=1e-12)
 
 
 def test_multiplying_touches_the_last_month_only() -> None:

@@ -1,5 +1,6 @@
 """Forecasts in store and lake: written once, and judged when their month is over."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,16 +8,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml.bundle import Bundle
+from ml.bundle import Bundle, Predictor
+from ml.calibration import Calibration
 from ml.data_version import data_version_of
 from ml.errors import SnapshotNotFound
+from ml.evaluation import backtest
 from ml.forecast_table import SCHEMA, Published, month_errors, publish
 from ml.history import History
 from ml.lake import Lake
 from ml.model_store import ModelStore
+from ml.models import CANDIDATES
 from ml.snapshot import Snapshot
 from tests.ml.small_history import small_shop
-from tests.ml.small_models import small_bundle
+from tests.ml.small_models import SEED, small_bundle
 
 SHOP = small_shop()
 BUNDLE = small_bundle(SHOP)
@@ -91,6 +95,16 @@ def test_errors_are_recomputed_from_what_was_sold(place: Place) -> None:
     assert error.naive_wape == pytest.approx(
         sum(abs(a - last) for a, last in zip(sold, rows["last_month_units"], strict=True)) / sum(sold)
     )
+
+
+def test_the_scaled_loss_is_that_of_the_backtest(place: Place) -> None:
+    """Judged on the same month, by the forecasts a backtest would have made from the same months."""
+    tested = backtest(SHOP.until(21), {"ses": CANDIDATES["ses"]}, seed=SEED)
+    calibration = Calibration.fit("residuals", tested.hindcasts.before(CANDIDATES["ses"], 20))
+    predictor = Predictor(CANDIDATES["ses"].fit(SHOP.until(20), SEED), calibration)
+    place.publish(SHOP.until(20), bundle=replace(BUNDLE, predictor=predictor))
+    (error,) = month_errors(place.lake, SHOP)
+    assert error.pinball == pytest.approx(float(np.nanmean(tested.losses("ses")[:, -1])), abs=1e-3)
 
 
 def test_of_two_forecasts_of_a_month_the_newest_counts(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,12 @@ import pytest
 from ml.bundle import unpack
 from ml.data_version import data_version_of
 from ml.errors import ModelNotFound, NotEnoughHistory
-from ml.evaluation import Backtest, backtest
-from ml.history import Floats
 from ml.model_store import ModelStore
 from ml.models import CANDIDATES
 from ml.models.base import Model
-from ml.models.reference import SeedRecipe
 from ml.registry import Registry
 from ml.settings import MlSettings
-from ml.training import TrainReport, choose, train
+from ml.training import TrainReport, train
 from tests.ml.small_history import small_shop
 
 SHOP = small_shop(products=120, months=24, seed=3)
@@ -45,17 +41,6 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, new_state: NewState) -> Place:
     return Place(new_state(tmp_path))
-
-
-@pytest.fixture(scope="module")
-def tested() -> Backtest:
-    return backtest(SHOP, QUICK, seed=SEED)
-
-
-@pytest.fixture(scope="module")
-def many() -> Backtest:
-    """Enough products that `seasonal_naive` is surely worse than the best."""
-    return backtest(small_shop(products=300, months=24, seed=3), QUICK, seed=SEED)
 
 
 def test_the_first_model_is_judged_against_naive_and_becomes_challenger(place: Place) -> None:
@@ -124,56 +109,10 @@ def test_a_champions_recipe_is_refreshed_when_it_stays_the_best(place: Place) ->
     assert second.promotable
 
 
-def test_a_champions_recipe_that_is_beaten_makes_way(many: Backtest) -> None:
-    choice = choose(many, "seasonal_naive", None, SEED)
-    assert (choice.outcome, choice.against, choice.verdict.answer) == (
-        "new_recipe",
-        "seasonal_naive",
-        "better",
-    )
-    assert choice.candidate != "seasonal_naive"
-    assert choice.promotable
-
-
-def test_a_recipe_that_is_only_a_little_better_does_not_replace_the_champion(tested: Backtest) -> None:
-    close = min(
-        ("ma3", "ses"), key=lambda name: abs(_loss(tested, name) - min(_loss(tested, n) for n in QUICK))
-    )
-    other = "ses" if close == "ma3" else "ma3"
-    choice = choose(tested, other, None, SEED)
-    assert (choice.candidate, choice.outcome, choice.against) == (other, "refreshed", "naive")
-    assert choice.contest is not None
-    assert choice.contest[0] == close
-    assert choice.contest[1].answer != "better"
-
-
-def test_a_forced_recipe_is_judged_against_the_champions(many: Backtest) -> None:
-    choice = choose(many, "ses", "seasonal_naive", SEED)
-    assert (choice.candidate, choice.outcome, choice.against) == ("seasonal_naive", "forced", "ses")
-    assert choice.verdict.ratio > 1
-    assert not choice.promotable
-
-
-def test_the_last_month_has_no_say_in_the_choice(tested: Backtest) -> None:
-    """The worst candidate would win by its losses in the last month alone, and does by those in another."""
-    worst = max(QUICK, key=lambda name: _loss(tested, name))
-    assert choose(_lucky(tested, worst, month=-1), None, None, SEED).candidate != worst
-    assert choose(_lucky(tested, worst, month=0), None, None, SEED).candidate == worst
-
-
-def test_a_yardstick_is_shown_but_never_chosen() -> None:
-    shop = SHOP.until(14)
-    tested = backtest(shop, {"naive": CANDIDATES["naive"], SeedRecipe.name: SeedRecipe}, seed=SEED)
-    assert [row["candidate"] for row in tested.table()] == ["naive", SeedRecipe.name]
-    assert choose(tested, None, None, SEED).candidate == "naive"
-
-
 def test_a_model_that_is_not_better_than_naive_is_registered_but_not_promotable(place: Place) -> None:
     report = place.train(forced="naive")
     assert report.verdict["ratio"] == 1.0
     assert not report.promotable or report.verdict["answer"] == "non_inferior"
-    first = choose(backtest(SHOP, {"naive": CANDIDATES["naive"]}, seed=SEED), None, None, SEED)
-    assert (first.outcome, first.promotable) == ("first", False)
 
 
 def test_what_a_reviewer_needs_is_kept_with_the_run(place: Place) -> None:
@@ -220,20 +159,3 @@ def test_an_interruption_leaves_no_model(place: Place, tmp_path: Path) -> None:
         train(SHOP, place.registry, place.store, seed=SEED, candidates=QUICK, progress=interrupt)
     assert place.registry.versions() == []
     assert not (tmp_path / "models").exists()
-
-
-def _lucky(tested: Backtest, name: str, month: int) -> Backtest:
-    """The backtest as if the candidate had lost nothing in one month: a huge negative loss."""
-
-    class Lucky(Backtest):
-        def losses(self, of: str) -> Floats:
-            losses = tested.losses(of)
-            if of == name:
-                losses[:, month] -= 1_000.0
-            return losses
-
-    return Lucky(**{field.name: getattr(tested, field.name) for field in fields(tested)})
-
-
-def _loss(tested: Backtest, name: str) -> float:
-    return float(np.nanmean(tested.losses(name)[:, :-1]))

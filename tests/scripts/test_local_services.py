@@ -92,6 +92,9 @@ def test_no_request_fails_while_releases_change(shop: Shop) -> None:
     asker.start()
     shop.release = SECOND
     shop.runner.wait_for(SECOND)
+    deadline = time.monotonic() + 20
+    while "2" not in served and time.monotonic() < deadline:
+        time.sleep(0.05)
     done.set()
     asker.join()
     assert set(served) == {"1", "2"}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.decisions.demand import Demand
@@ -42,6 +42,7 @@ def test_the_cost_is_the_pinball_loss_times_both_costs() -> None:
     assert cost == pytest.approx((underage + overage) * pinball)
 
 
+@settings(deadline=None)
 @given(probabilities, cents, cents)
 def test_no_other_stock_is_cheaper(mass: np.ndarray, underage: int, overage: int) -> None:
     demand = Demand(mass)
@@ -54,6 +55,7 @@ def test_no_other_stock_is_cheaper(mass: np.ndarray, underage: int, overage: int
         assert cost <= other * (1 + 1e-9) + 1e-9
 
 
+@settings(deadline=None)
 @given(probabilities, st.integers(2, 5_000), st.integers(1, 5_000))
 def test_a_higher_price_never_orders_less_and_a_higher_cost_never_more(
     mass: np.ndarray, cost: int, more: int

@@ -1,0 +1,108 @@
+"""Which recipe is trained next, and what the gate says of it."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from ml.choice import choose
+from ml.evaluation import Backtest, backtest
+from ml.history import Floats
+from ml.models import CANDIDATES
+from ml.models.base import Model
+from ml.models.reference import SeedRecipe
+from tests.ml.small_history import small_shop
+
+SHOP = small_shop(products=120, months=24, seed=3)
+QUICK: Mapping[str, type[Model]] = {
+    name: CANDIDATES[name] for name in ("naive", "seasonal_naive", "ma3", "ses")
+}
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def tested() -> Backtest:
+    return backtest(SHOP, QUICK, seed=SEED)
+
+
+@pytest.fixture(scope="module")
+def many() -> Backtest:
+    """Enough products that `seasonal_naive` is surely worse than the best."""
+    return backtest(small_shop(products=300, months=24, seed=3), QUICK, seed=SEED)
+
+
+def test_a_champions_recipe_that_is_beaten_makes_way(many: Backtest) -> None:
+    choice = choose(many, "seasonal_naive", None, SEED)
+    assert (choice.outcome, choice.against, choice.verdict.answer) == (
+        "new_recipe",
+        "seasonal_naive",
+        "better",
+    )
+    assert choice.candidate != "seasonal_naive"
+    assert choice.promotable
+
+
+def test_a_recipe_that_is_only_a_little_better_does_not_replace_the_champion(tested: Backtest) -> None:
+    close = min(
+        ("ma3", "ses"), key=lambda name: abs(_loss(tested, name) - min(_loss(tested, n) for n in QUICK))
+    )
+    other = "ses" if close == "ma3" else "ma3"
+    choice = choose(tested, other, None, SEED)
+    assert (choice.candidate, choice.outcome, choice.against) == (other, "refreshed", "naive")
+    assert choice.contest is not None
+    assert choice.contest[0] == close
+    assert choice.contest[1].answer != "better"
+
+
+def test_a_forced_recipe_is_judged_against_the_champions(many: Backtest) -> None:
+    choice = choose(many, "ses", "seasonal_naive", SEED)
+    assert (choice.candidate, choice.outcome, choice.against) == ("seasonal_naive", "forced", "ses")
+    assert choice.verdict.ratio > 1
+    assert not choice.promotable
+
+
+def test_the_last_month_has_no_say_in_the_choice(tested: Backtest) -> None:
+    """The worst candidate would win by its losses in the last month alone, and does by those in another."""
+    worst = max(QUICK, key=lambda name: _loss(tested, name))
+    assert choose(_lucky(tested, worst, month=-1), None, None, SEED).candidate != worst
+    assert choose(_lucky(tested, worst, month=0), None, None, SEED).candidate == worst
+
+
+def test_a_yardstick_is_shown_but_never_chosen() -> None:
+    shop = SHOP.until(14)
+    tested = backtest(shop, {"naive": CANDIDATES["naive"], SeedRecipe.name: SeedRecipe}, seed=SEED)
+    assert [row["candidate"] for row in tested.table()] == ["naive", SeedRecipe.name]
+    assert choose(tested, None, None, SEED).candidate == "naive"
+
+
+def test_a_first_model_must_be_better_than_naive(tested: Backtest) -> None:
+    alone = backtest(tested.history, {"naive": CANDIDATES["naive"]}, seed=SEED)
+    first = choose(alone, None, None, SEED)
+    assert (first.candidate, first.outcome, first.verdict.ratio, first.promotable) == (
+        "naive",
+        "first",
+        1.0,
+        False,
+    )
+
+
+def test_a_champion_whose_recipe_no_longer_exists_is_like_none(tested: Backtest) -> None:
+    assert choose(tested, "crystal_ball", None, SEED) == choose(tested, None, None, SEED)
+
+
+def _lucky(tested: Backtest, name: str, month: int) -> Backtest:
+    """The backtest as if the candidate had lost nothing in one month: a huge negative loss."""
+
+    class Lucky(Backtest):
+        def losses(self, of: str) -> Floats:
+            losses = tested.losses(of)
+            if of == name:
+                losses[:, month] -= 1_000.0
+            return losses
+
+    return Lucky(**{field.name: getattr(tested, field.name) for field in fields(tested)})
+
+
+def _loss(tested: Backtest, name: str) -> float:
+    return float(np.nanmean(tested.losses(name)[:, :-1]))
