@@ -183,7 +183,13 @@ class Demo:
 
             with ThreadPoolExecutor(ASK_THREADS) as pool:
                 answers = list(
-                    tqdm(pool.map(ask, products), total=len(products), unit=" products", leave=False)
+                    tqdm(
+                        pool.map(ask, products),
+                        total=len(products),
+                        unit=" products",
+                        leave=False,
+                        disable=None,
+                    )
                 )
         for told, decided in answers:
             if not told["p10"] <= told["p50"] <= told["p90"]:
@@ -193,7 +199,7 @@ class Demo:
         if not answers:
             raise Failed("the forecast service has no product")
         self.story.say(f"{len(answers):,} products answered, each with a forecast and a decision over HTTP")
-        self.story.show_example(max(answers, key=lambda pair: float(pair[0]["mean"])))
+        self.story.show_example(max(answers, key=lambda pair: float(pair[0]["p50"])))
         return products
 
     def _revert(self, second: Release, back_to: Release) -> None:
@@ -214,7 +220,9 @@ class Demo:
         self.story.say(f"as it was: {drift_sentence(as_it_was)}")
         shifted = self.tools.ml("drift", "--multiply-units", "1.8", ok=(0, 1))
         self.story.say(f"times 1.8: {drift_sentence(shifted)}")
-        if shifted["answer"] != "drift":
+        if (
+            shifted["answer"] != "drift" and not self.options.events
+        ):  # a short real history may hold too little to tell
             raise Failed(f"the shifted month was not found: {shifted}")
 
     def _finish(self, products: list[str]) -> None:

@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = frame.tail(options.newest) if options.newest else frame
         headers = {"X-API-Key": os.environ.get(KEY_VARIABLE, "")}
         with httpx.Client(headers=headers, timeout=30) as client:
-            shown = tqdm(events_of(chosen), total=chosen.height, unit=" events", leave=False)
+            shown = tqdm(events_of(chosen), total=chosen.height, unit=" events", leave=False, disable=None)
             statuses = send(
                 shown, client, options.collector, batch=options.batch, pause_seconds=options.pause_seconds
             )
