@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from scripts import ports
 from scripts.demo_story import Failed, Story, benchmark_table
-from scripts.demo_tools import Tools, months_between
+from scripts.demo_tools import Tools, months_between, shown
 from scripts.local_services import LocalServices, NotReady, Release, Service
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +53,7 @@ class Demo:
     def run(self) -> None:
         """Every step; raises `Failed` at the first that does not hold."""
         self.tools.prepare()
+        self.story.say(f"what a command line below needs: export ML_STATE={shown(str(self.state))}")
         source = self._events()
         self._start_services()
         self._collect_and_ingest(source)
@@ -81,7 +82,7 @@ class Demo:
         )
         source = self.state / "source"
         made = self.tools.ml("synthesize", "--out", str(source))
-        self.story.say(f"{made['events']:,} events in {source}")
+        self.story.say(f"{made['events']:,} events in {shown(str(source))}")
         return source
 
     def _start_services(self) -> None:
@@ -142,7 +143,10 @@ class Demo:
             f"promote the {which} model", "a branch, a commit of release.yaml and evidence, a merge"
         )
         opened = self.tools.promote("open", "--model", "challenger", "--image-tag", self.tools.image_tag())
-        self.story.say(f"pull request {opened['pull_request']} by promoter: {opened['title']}")
+        text = self.tools.pull_request_text(opened["pull_request"])
+        self.story.say(
+            f"pull request {opened['pull_request']} by promoter: {opened['title']}; read it in {shown(str(text))}"
+        )
         self.tools.promote("merge", str(opened["pull_request"]), "--approve-as", "approver")
         release = self.tools.read_release()
         self._served(release, "approved by approver, merged")

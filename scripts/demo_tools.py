@@ -65,6 +65,13 @@ class Tools:
         fixed = ["--repository", str(self.forge), "--environment", ENVIRONMENT, "--requested-by", "demo"]
         return self._run("scripts.promote", promote.main, [verb, *fixed, *arguments], ok)
 
+    def pull_request_text(self, number: int) -> Path:
+        """A file with what the approver reads."""
+        path = self.state / "pull-requests" / f"{number}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(LocalForge(self.forge, "demo").get(number).body)
+        return path
+
     def new_forge(self) -> None:
         """A forge that has released nothing yet; the champion alias follows it."""
         shutil.rmtree(self.forge, ignore_errors=True)
@@ -147,7 +154,7 @@ class Tools:
         self, module: str, main: Callable[[list[str]], int], arguments: list[str], ok: tuple[int, ...]
     ) -> dict[str, Any]:
         printed = io.StringIO()
-        self.story.command(["python", "-m", module, *arguments])
+        self.story.command([".venv/bin/python", "-m", module, *map(shown, arguments)])
         with contextlib.redirect_stdout(printed):
             code = main(arguments)
         if code == INTERRUPTED:
@@ -166,6 +173,11 @@ class Tools:
         if done.returncode:
             raise Failed(f"git {arguments[0]}: {done.stderr.strip()}")
         return done.stdout.rstrip("\n")
+
+
+def shown(argument: str) -> str:
+    """A path as it is typed in the checkout."""
+    return argument.removeprefix(f"{ROOT}/")
 
 
 def months_between(first: str, last: str) -> list[str]:
