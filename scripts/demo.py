@@ -29,7 +29,8 @@ from tqdm import tqdm
 from scripts import ports
 from scripts.demo_story import Failed, Story, benchmark_table
 from scripts.demo_tools import Tools, months_between, shown
-from scripts.local_services import LocalServices, NotReady, Release, Service
+from scripts.local_services import LocalServices, NotReady, Service
+from scripts.release_file import Release
 
 ROOT = Path(__file__).parents[1]
 PORTS = {"collector": 8000, "forecast": 8001, "decision": 8002, "console": 8003, "mlflow": 5000}
@@ -170,7 +171,7 @@ class Demo:
         self.story.say(
             f"{how}; model {release.model_version} served {seconds:.1f} s later, seen in /model-info"
         )
-        self.tools.ml("models", "--champion", release.model_version)
+        self.tools.ml("models", "--champion", str(release.model_version))
 
     def _ask(self, release: Release) -> list[str]:
         self.story.step("ask", "a forecast with its interval and a decision for every active product")
@@ -198,7 +199,7 @@ class Demo:
         for told, decided in answers:
             if not told["p10"] <= told["p50"] <= told["p90"]:
                 raise Failed(f"the quantiles of {told['product_id']} are not in order: {told}")
-            if {str(told["model_version"]), str(decided["model_version"])} != {release.model_version}:
+            if {told["model_version"], decided["model_version"]} != {release.model_version}:
                 raise Failed(f"{told['product_id']} was not answered by model {release.model_version}")
         if not answers:
             raise Failed("the forecast service has no product")
@@ -214,7 +215,7 @@ class Demo:
             raise Failed(f"after the revert the release is {release}, expected {back_to}")
         self._served(release, f"reverted by {commit[:12]}")
         refused = self.tools.promote(
-            "open", "--model", second.model_version, "--image-tag", second.image_tag, ok=(1,)
+            "open", "--model", str(second.model_version), "--image-tag", second.image_tag, ok=(1,)
         )
         self.story.say(f"proposed again, it stays out: {refused['error']}")
 
@@ -273,7 +274,7 @@ def service_list(tools: Tools, state: Path, at: dict[str, int]) -> list[Service]
 
     def from_release(release: Release) -> dict[str, str]:
         return {
-            "FORECAST_MODEL_VERSION": release.model_version,
+            "FORECAST_MODEL_VERSION": str(release.model_version),
             "FORECAST_MODEL_SHA256": release.model_sha256,
             "FORECAST_IMAGE_TAG": release.image_tag,
         }

@@ -23,8 +23,7 @@ from ml.settings import MlSettings
 from scripts import promote, replay_events
 from scripts.demo_story import Failed, Story
 from scripts.local_forge import LocalForge
-from scripts.local_services import Release
-from scripts.release_file import parse, path_of
+from scripts.release_file import Release, parse, path_of
 from scripts.replay_events import KEY_VARIABLE
 
 ROOT = Path(__file__).parents[1]
@@ -79,9 +78,7 @@ class Tools:
 
     def read_release(self) -> Release:
         """The merged release."""
-        data = self._git(self.forge, "show", f"main:{path_of(ENVIRONMENT)}").encode()
-        release = parse(data)
-        return Release(release.image_tag, str(release.model_version), release.model_sha256)
+        return parse(self._git(self.forge, "show", f"main:{path_of(ENVIRONMENT)}").encode())
 
     def git_revert(self) -> str:
         """Revert the newest commit of main as a person would: clone, `git revert`, push. The new commit's id."""

@@ -22,23 +22,11 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
+from scripts.release_file import Release
+
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Release:
-    """What `release.yaml` asks for."""
-
-    image_tag: str
-    model_version: str
-    model_sha256: str
-
-    @property
-    def has_model(self) -> bool:
-        """A first release names no model yet: version 0."""
-        return self.model_version not in {"", "0"}
 
 
 @dataclass(frozen=True)
@@ -270,6 +258,6 @@ def _serves(url: str, release: Release) -> bool:
     info = _get(f"{url}/model-info") or {}
     return (
         info.get("model_sha256") == release.model_sha256
-        and str(info.get("model_version")) == release.model_version
+        and str(info.get("model_version")) == str(release.model_version)
         and info.get("image_tag") == release.image_tag
     )

@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 
 from scripts import local_services
-from scripts.local_services import LocalServices, NotReady, Release, Service
+from scripts.local_services import LocalServices, NotReady, Service
+from scripts.release_file import Release
 from tests.scripts.free_port import free_port
+from tests.scripts.tiny_service import BROKEN_SHA256
 
-FIRST = Release("abc", "1", "a" * 64)
-SECOND = Release("abc", "2", "b" * 64)
-BROKEN = Release("abc", "3", "broken")
-NONE = Release("unreleased", "0", "0" * 64)
+FIRST = Release(image_tag="abc", model_version=1, model_sha256="a" * 64)
+SECOND = Release(image_tag="abc", model_version=2, model_sha256="b" * 64)
+BROKEN = Release(image_tag="abc", model_version=3, model_sha256=BROKEN_SHA256)
+NONE = Release(image_tag="unreleased", model_version=0, model_sha256="0" * 64)
 
 
 class Shop:
@@ -42,7 +44,7 @@ class Shop:
     @staticmethod
     def _variables(release: Release) -> dict[str, str]:
         return {
-            "TINY_MODEL_VERSION": release.model_version,
+            "TINY_MODEL_VERSION": str(release.model_version),
             "TINY_MODEL_SHA256": release.model_sha256,
             "TINY_IMAGE_TAG": release.image_tag,
         }
@@ -107,7 +109,7 @@ def test_a_release_that_does_not_load_is_named_and_the_old_one_keeps_serving(sho
     shop.runner.wait_for(FIRST)
     before = shop.ask()
     shop.release = BROKEN
-    with pytest.raises(NotReady, match="model broken cannot be loaded"):
+    with pytest.raises(NotReady, match="its model is broken"):
         shop.runner.wait_for(BROKEN)
     assert shop.ask() == before
     shop.release = SECOND
@@ -157,9 +159,11 @@ RUN_AND_PRINT_PIDS = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from scripts.local_services import LocalServices, Release, Service
+from scripts.local_services import LocalServices, Service
+from scripts.release_file import Release
+NONE = Release(image_tag="none", model_version=0, model_sha256="0" * 64)
 runner = LocalServices([Service("plain", "tests.scripts.tiny_service", int(sys.argv[2]))],
-                       lambda: Release("", "0", ""), Path(sys.argv[1]))
+                       lambda: NONE, Path(sys.argv[1]))
 runner.start()
 print(runner.pids()["plain"], flush=True)
 time.sleep(60)

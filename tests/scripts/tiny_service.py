@@ -6,6 +6,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+BROKEN_SHA256 = "f" * 64
 RELEASE = {
     name: os.environ.get(f"TINY_{name.upper()}", "")
     for name in ("model_version", "model_sha256", "image_tag")
@@ -25,8 +26,8 @@ class Answer(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    if RELEASE["model_sha256"] == "broken":
-        raise SystemExit("model broken cannot be loaded")
+    if RELEASE["model_sha256"] == BROKEN_SHA256:
+        raise SystemExit("this service cannot start: its model is broken")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer, bind_and_activate=False)
     server.socket.close()
     server.socket = socket.socket(fileno=int(os.environ["LISTEN_FD"]))
