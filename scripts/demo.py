@@ -65,6 +65,8 @@ class Demo:
         products = self._ask(first)
         second = self._release("second", until=months[-1])
         self._revert(second, back_to=first)
+        if not self.options.once:
+            self.tools.start_mlflow()
         self._drift()
         self._finish(products)
 
@@ -233,7 +235,7 @@ class Demo:
     def _finish(self, products: list[str]) -> None:
         self.story.step("look", "everything is up")
         if not self.options.once:
-            self.tools.start_mlflow()
+            self.tools.wait_for_mlflow()
         product = products[0] if products else ""
         pages = [("console", "/"), ("console", f"/products/{quote(product)}"), ("console", "/releases")]
         pages += [(name, "/openapi.json") for name in ("forecast", "decision", "collector")]

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = "local"
 PAGE = 500
 INTERRUPTED = 130
+MLFLOW_SECONDS = 90.0
 
 
 class Tools:
@@ -122,6 +124,16 @@ class Tools:
             self._mlflow = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
             )
+
+    def wait_for_mlflow(self) -> None:
+        """Return when MLflow's pages can be opened."""
+        deadline = time.monotonic() + MLFLOW_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{self.ports['mlflow']}/health").is_success:
+                    return
+            time.sleep(0.2)
+        raise Failed(f"MLflow does not answer; {self.state / 'logs' / 'mlflow.log'} says why")
 
     def stop(self) -> None:
         """Stop MLflow when it runs."""
