@@ -16,7 +16,7 @@ class GateClosed(Refused):
     """A gate says no and nobody waived it."""
 
     def __init__(self, gate: Gate) -> None:
-        message = f"gate {gate.name} is closed: {gate.saw}; it needs {gate.needs}"
+        message = f"the promotion is refused by {gate.name}: {gate.saw}; it needs {gate.needs}"
         way_out = f'; a named person can pass it over: --waive {gate.name} --reason "…" --by NAME'
         super().__init__(f"gate_{gate.name}", message + (way_out if gate.name in WAIVABLE else ""))
         self.gate = gate

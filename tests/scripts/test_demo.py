@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ml.lake import Lake
+from tests.ml.test_bad_files import shop
 from tests.scripts.running_demo import UP, RunningDemo
 
 STEPS = 13
@@ -32,6 +33,14 @@ def test_a_second_demo_names_the_taken_port_its_holder_and_the_way_out(tmp_path:
 
 def test_killed_demos_leave_nothing_in_the_way_of_the_next(tmp_path: Path) -> None:
     kill_and_run_again(tmp_path, at_steps=(3, 7), seed=1)
+
+
+def test_a_shop_too_small_for_the_gate_goes_on_with_a_waiver_that_is_said(tmp_path: Path) -> None:
+    shop().write_parquet(tmp_path / "events.parquet")
+    demo = RunningDemo(tmp_path, "--once", "--events", str(tmp_path / "events.parquet"))
+    assert demo.wait() == 0, demo.output()
+    assert "12 products were tested, 30 are needed" in demo.output()
+    assert "the demo goes on with a waiver" in demo.output()
 
 
 @pytest.mark.soak
