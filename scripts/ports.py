@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import psutil
 
+UNSEEN = "a process that this user may not see"
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -34,7 +36,7 @@ def holder_of(port: int) -> str:
         if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections):
             command = " ".join(process.info["cmdline"] or [process.info["name"]])
             return f"process {process.info['pid']} ({command[:80]})"
-    return "a process that this user may not see"
+    return UNSEEN
 
 
 def _free(port: int, host: str) -> bool:
