@@ -9,7 +9,6 @@ BIN := .venv/bin
 READY := .venv/.ready
 GO_TOOLS := .bin/.ready
 export OMP_NUM_THREADS ?= 1
-export PYTHONDONTWRITEBYTECODE ?=
 
 # Options of `make demo`, each handed on only when it is set.
 DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--events '$(EVENTS)') \
