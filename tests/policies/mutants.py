@@ -57,14 +57,14 @@ _OPENED_IN_THE_POD: tuple[tuple[Path, Any], ...] = (
     (("spec", "hostPID"), True),
     (("spec", "hostIPC"), True),
     (("spec", "automountServiceAccountToken"), True),
-    (("spec", "volumes"), [{"name": "node", "hostPath": {"path": "/"}}]),
-    (
-        ("spec", "volumes"),
-        [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}],
-    ),
     (("spec", "securityContext", "runAsUser"), 0),
     (("spec", "securityContext", "seLinuxOptions"), {"type": "spc_t"}),
     (("spec", "securityContext", "sysctls"), [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
+)
+_VOLUMES: Path = ("spec", "volumes")
+_VOLUMES_TO_ADD: tuple[Document, ...] = (
+    {"name": "node", "hostPath": {"path": "/"}},
+    {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
 )
 _OPENED_IN_A_CONTAINER: tuple[tuple[Path, Any], ...] = (
     (("image",), "docker.io/library/python:3.11"),
@@ -108,6 +108,7 @@ def opened(documents: Iterable[Document]) -> Iterator[Mutant]:
     """Every workload among `documents`, once for each way to open it up."""
     for document, template in _workloads(documents):
         ways = [(template + path, value) for path, value in _OPENED_IN_THE_POD]
+        ways += [(template + _VOLUMES, [*_volumes(document, template), more]) for more in _VOLUMES_TO_ADD]
         for container in _containers(document, template):
             ways += [(container + path, value) for path, value in _OPENED_IN_A_CONTAINER]
             image = (*container, "image")
@@ -133,6 +134,10 @@ def _containers(document: Document, template: Path) -> list[Path]:
         for kind in ("containers", "initContainers")
         for index in range(len(spec.get(kind, ())))
     ]
+
+
+def _volumes(document: Document, template: Path) -> list[Document]:
+    return list(_at(document, (*template, "spec")).get("volumes", ()))
 
 
 def _mutant(document: Document, path: Path, value: Any) -> Mutant:

@@ -1,7 +1,7 @@
 """A real API server says to every sample what the offline judge says."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -51,7 +51,7 @@ def test_the_api_server_agrees_on_manifests_and_their_mutants(name: str, environ
     mutants = [mutant.document for mutant in (*dropped(manifests(name)), *opened(manifests(name)))]
     reviews = [review_of(document, SYNC) for document in (*manifests(name), *mutants)]
     offline = [not refusals for refusals in verdicts([*policies(), *namespaces()], reviews)]
-    with in_force(policies(), rules()[0].denied[0].review), ThreadPoolExecutor(2) as pool:
+    with in_force(policies(), _one_for_each_policy(reviews)), ThreadPoolExecutor(2) as pool:
         server = list(pool.map(lambda review: send(review["request"]) == "", reviews))
     assert [
         review["request"]["object"] for review, a, b in zip(reviews, offline, server, strict=True) if a != b
@@ -64,7 +64,7 @@ def rule(request: pytest.FixtureRequest, environments: None) -> Iterator[Rule]:
     rule: Rule = request.param
     for old_object in _old_objects(rule):
         api_server.create(*old_object)
-    with in_force([rule.policy, rule.binding], rule.denied[0].review):
+    with in_force([rule.policy, rule.binding], [rule.denied[0].review]):
         yield rule
 
 
@@ -91,15 +91,38 @@ def test_the_api_server_finds_no_fault_in_an_expression(rule: Rule) -> None:
 
 
 @contextmanager
-def in_force(installed: list[Document], refused: Document) -> Iterator[None]:
-    """These policies, from when `refused` is refused until it passes again."""
+def in_force(installed: list[Document], refused: list[Document]) -> Iterator[None]:
+    """These policies, from when every one of `refused` is refused until every one passes again."""
     kubectl("apply", "-f", "-", given=installed)
     try:
-        wait_until(lambda: refusal(refused) is not None, "policies in force")
+        wait_until(lambda: all(map(refusal, refused)), "policies in force")
         yield
     finally:
         kubectl("delete", "-f", "-", given=installed)
-    wait_until(lambda: refusal(refused) is None, "policies out of force")
+    wait_until(lambda: not any(map(refusal, refused)), "policies out of force")
+
+
+def _one_for_each_policy(reviews: Iterable[Document]) -> list[Document]:
+    """For each policy a request that it alone refuses and that the server accepts without it.
+
+    Policies take effect one after the other, so a refusal by one says nothing of the others.
+    """
+    samples = [sample.review for rule in rules() for sample in rule.denied]
+    requests = [*filter(_needs_nothing, samples), *reviews]
+    refusals = verdicts([*policies(), *namespaces()], requests)
+    found: dict[str, Document] = {}
+    for review, refused in zip(requests, refusals, strict=True):
+        policy = next(iter(refused), "")
+        if len(refused) == 1 and policy not in found and send(review["request"]) == "":
+            found[policy] = review
+    assert sorted(found) == sorted(rule.policy["metadata"]["name"] for rule in rules())
+    return list(found.values())
+
+
+def _needs_nothing(review: Document) -> bool:
+    """Whether a request can be sent without an object made for it."""
+    request = review["request"]
+    return bool(request["operation"] == "CREATE" or request["kind"]["kind"] == "Namespace")
 
 
 def _old_objects(rule: Rule) -> list[tuple[Document, Document]]:
