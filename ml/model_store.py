@@ -1,33 +1,60 @@
-"""Bundles and forecast snapshots on disk, each under a name that says what is in it."""
+"""Bundles and forecast snapshots, each under a name that says what is in it."""
 
 import hashlib
-import json
-import os
 import re
-import tempfile
 from pathlib import Path
+from typing import Protocol
 
-from ml.errors import BundleRefused, ModelNotFound, SnapshotNotFound, StoreUnavailable
+from ml.bucket import Bucket
+from ml.errors import BundleRefused, ModelNotFound, SnapshotNotFound
+from ml.folder import Folder
+from ml.location import location
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DATA_VERSION = re.compile(r"\d{4}-\d{2}\.[0-9a-f]{12}")
+_CREATED_AT = re.compile(rb'"created_at": ?"([^"\\]{1,40})"')
 _SUFFIX = ".jsonl"
+HEAD_BYTES = 1024
+"""A snapshot says within its first bytes when it was made, so that choosing one does not read them all."""
+
+
+class Files(Protocol):
+    """Named bytes, each whole or not there."""
+
+    def read(self, name: str, size_bytes: int = -1) -> bytes:
+        """The whole file, or at most its first `size_bytes`."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files directly in a folder, without it."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep the bytes under this name."""
+        ...
 
 
 class ModelStore:
-    """A folder: `bundles/<sha256>.tar` and `snapshots/<model sha256>/<data version>.jsonl`.
+    """A folder or `s3://bucket/prefix` with `bundles/<sha256>.tar` and `snapshots/<model sha256>/<data version>.jsonl`.
 
-    A file appears whole or not at all: it is written beside its place, synced and renamed, so a
-    killed writer leaves nothing that a reader could take for a model.
+    A file appears whole or not at all, and one copied from folder to bucket is the same there. A reader in S3 needs
+    `s3:GetObject` on the prefix and `s3:ListBucket` on the bucket, a writer `s3:PutObject` besides.
+
+    Raises:
+        StoreUnavailable: From every method, when the disk or S3 does not answer or refuses.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str) -> None:
+        self.root = location(root)
+        self._files: Files = Folder(self.root) if isinstance(self.root, Path) else Bucket(self.root)
 
     def put_bundle(self, data: bytes) -> str:
-        """The bundle's sha256, under which it can be read once this returns."""
+        """The bundle's sha256, under which it can be read once this returns.
+
+        One that is there already has the same bytes; were it damaged, it is whole again.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
-        _write(self._bundle(sha256), data)
+        self._files.write(_bundle(sha256), data)
         return sha256
 
     def get_bundle(self, sha256: str) -> bytes:
@@ -37,25 +64,25 @@ class ModelStore:
             ModelNotFound: No such bundle here.
             BundleRefused: The stored bytes have another digest.
         """
-        path = self._bundle(sha256)
+        name = _bundle(sha256)
         try:
-            data = path.read_bytes()
+            data = self._files.read(name)
         except FileNotFoundError as error:
             raise ModelNotFound(f"no bundle {sha256} in {self.root}; train or copy it there") from error
-        except OSError as error:
-            raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
-            raise BundleRefused(f"{path} has sha256 {found}: the file was changed; restore it or train again")
+            raise BundleRefused(
+                f"{self.root}/{name} has sha256 {found}: the file was changed; restore it or train again"
+            )
         return data
 
-    def put_snapshot(self, model_sha256: str, data_version: str, data: bytes) -> Path:
+    def put_snapshot(self, model_sha256: str, data_version: str, data: bytes) -> str:
         """Where the snapshot is kept; one of the same model and data version is replaced."""
         if not _DATA_VERSION.fullmatch(data_version):
             raise ValueError(f"data version {data_version!r} is not YYYY-MM.<12 hex digits>")
-        path = self._snapshots(model_sha256) / f"{data_version}{_SUFFIX}"
-        _write(path, data)
-        return path
+        name = f"{_snapshots(model_sha256)}/{data_version}{_SUFFIX}"
+        self._files.write(name, data)
+        return f"{self.root}/{name}"
 
     def newest_snapshot(self, model_sha256: str) -> tuple[str, bytes]:
         """Data version and bytes of the model's snapshot of the latest month, by creation within a month.
@@ -63,60 +90,39 @@ class ModelStore:
         Raises:
             SnapshotNotFound: The model has none.
         """
-        folder = self._snapshots(model_sha256)
-        found = [path for path in folder.glob(f"*{_SUFFIX}") if _DATA_VERSION.fullmatch(path.stem)]
+        folder = _snapshots(model_sha256)
+        stems = [name.removesuffix(_SUFFIX) for name in self._files.names(folder) if name.endswith(_SUFFIX)]
+        found = [stem for stem in stems if _DATA_VERSION.fullmatch(stem)]
         if not found:
-            raise SnapshotNotFound(
-                f"model {model_sha256[:12]} has no snapshot in {self.root}; run `python -m ml forecast`"
-            )
-        newest = max(found, key=lambda path: (path.stem[:7], _created_at(path), path.stem))
-        return newest.stem, newest.read_bytes()
+            raise self._no_snapshot(model_sha256)
+        month = max(found)[:7]
+        latest = [stem for stem in found if stem.startswith(month)]
+        try:
+            newest = latest[0] if len(latest) == 1 else max(latest, key=lambda stem: self._age(folder, stem))
+            return newest, self._files.read(f"{folder}/{newest}{_SUFFIX}")
+        except FileNotFoundError as error:  # removed since it was listed
+            raise self._no_snapshot(model_sha256) from error
 
-    def _bundle(self, sha256: str) -> Path:
-        return self.root / "bundles" / f"{_checked(sha256)}.tar"
+    def _no_snapshot(self, model_sha256: str) -> SnapshotNotFound:
+        return SnapshotNotFound(
+            f"model {model_sha256[:12]} has no snapshot in {self.root}; run `python -m ml forecast`"
+        )
 
-    def _snapshots(self, model_sha256: str) -> Path:
-        return self.root / "snapshots" / _checked(model_sha256)
+    def _age(self, folder: str, stem: str) -> tuple[bytes, str]:
+        """When it was made, as written in its head, then its name; a broken one is never newer than a whole one."""
+        found = _CREATED_AT.search(self._files.read(f"{folder}/{stem}{_SUFFIX}", HEAD_BYTES))
+        return (b"" if found is None else found[1]), stem
+
+
+def _bundle(sha256: str) -> str:
+    return f"bundles/{_checked(sha256)}.tar"
+
+
+def _snapshots(model_sha256: str) -> str:
+    return f"snapshots/{_checked(model_sha256)}"
 
 
 def _checked(sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
         raise ModelNotFound(f"{sha256!r} is not a sha256 in lower-case hex")
     return sha256
-
-
-def _created_at(path: Path) -> str:
-    with path.open("rb") as lines:
-        next(lines, b"")
-        try:
-            return str(json.loads(next(lines, b""))["created_at"])
-        except (ValueError, KeyError, TypeError):
-            return ""  # a broken file is never newer than a whole one
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as partial:
-            try:
-                partial.write(data)
-                partial.flush()
-                os.fchmod(partial.fileno(), 0o644)
-                os.fsync(partial.fileno())
-                Path(partial.name).replace(path)
-            except BaseException:
-                Path(partial.name).unlink(missing_ok=True)
-                raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"cannot write {path}: {error.strerror}; free space or choose another model store"
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

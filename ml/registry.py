@@ -49,7 +49,7 @@ class ModelVersion:
 
 
 class Registry:
-    """The registered model `settings.model_name`; its database and folder appear at first use.
+    """The registered model `settings.model_name`; an embedded database and its folder appear at first use.
 
     Raises:
         StoreUnavailable: The tracking database cannot be opened or written.
@@ -58,11 +58,9 @@ class Registry:
     def __init__(self, settings: MlSettings) -> None:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        self.name, self.tracking_uri, self._artifacts = (
-            settings.model_name,
-            settings.tracking_uri,
-            settings.artifacts,
-        )
+        self.name, self.tracking_uri = settings.model_name, settings.tracking_uri
+        on_server = self.tracking_uri.startswith(("http://", "https://"))
+        self._artifacts = None if on_server else settings.artifacts.as_uri()  # None: where the server says
         with self._available():
             settings.state.mkdir(parents=True, exist_ok=True)
             self._client = MlflowClient(self.tracking_uri, self.tracking_uri)
@@ -203,7 +201,7 @@ class Registry:
         experiment = self._client.get_experiment_by_name(self.name)
         if experiment is not None:
             return str(experiment.experiment_id)
-        return str(self._client.create_experiment(self.name, self._artifacts.as_uri()))
+        return str(self._client.create_experiment(self.name, self._artifacts))
 
     def _ensure_model(self) -> None:
         if not self._client.search_registered_models(f"name = '{self.name}'"):

@@ -1,4 +1,7 @@
-"""Settings of the pipeline; every field can be set by an environment variable `ML_<FIELD>`."""
+"""Settings of the pipeline; every field can be set by an environment variable `ML_<FIELD>`.
+
+An empty variable counts as unset.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml.location import Location
+
 
 class MlSettings(BaseSettings):
     """Where the pipeline keeps its data and how it closes a month.
@@ -14,10 +19,20 @@ class MlSettings(BaseSettings):
     `state` is the folder that the embedded defaults live in; each store can be pointed elsewhere.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ML_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ML_", env_ignore_empty=True, frozen=True, protected_namespaces=()
+    )
 
     state: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         default=Path(".state"), description="Folder of the embedded defaults."
+    )
+    model_store: Location = Field(
+        default_factory=lambda fields: Path(fields["state"]) / "models",
+        description="Folder or s3://BUCKET/PREFIX of bundles and snapshots, named by content.",
+    )
+    tracking_uri: str = Field(
+        default_factory=lambda fields: f"sqlite:///{(Path(fields['state']) / 'mlflow.sqlite').resolve()}",
+        description="MLflow's tracking and registry: a database in `state`, or the URL of a server.",
     )
     shop_zone: str = Field(
         default="Europe/Istanbul", description="Shop days and months are counted in this zone."
@@ -57,16 +72,6 @@ class MlSettings(BaseSettings):
         return self.state / "lake"
 
     @property
-    def model_store(self) -> Path:
-        """Folder of bundles and snapshots, named by content."""
-        return self.state / "models"
-
-    @property
-    def tracking_uri(self) -> str:
-        """MLflow tracking and registry database."""
-        return f"sqlite:///{(self.state / 'mlflow.sqlite').resolve()}"
-
-    @property
     def artifacts(self) -> Path:
-        """MLflow artifact folder."""
+        """MLflow artifact folder of the embedded database; a server has its own."""
         return (self.state / "mlartifacts").resolve()

@@ -20,6 +20,9 @@ from ml.errors import BundleRefused, MlError
 from ml.model_store import ModelStore
 from ml.snapshot import Live, Snapshot
 
+DRIFT_STATES = {"no drift": "none", "drift": "found", "not enough data": "unknown"}
+"""Label of the gauge by what the snapshot says; one of them is 1."""
+
 log = logging.getLogger(__name__)
 
 
@@ -78,6 +81,18 @@ class Serving:
         self._created = Gauge(
             "forecast_snapshot_created_timestamp_seconds",
             "When the served snapshot was made; 0 while nothing is served.",
+            registry=registry,
+        )
+        self._release = Gauge(
+            "release_info",
+            "1 for the image and model that answer here; no series while nothing is served.",
+            ["image_tag", "model_version", "model_sha256"],
+            registry=registry,
+        )
+        self._drift = Gauge(
+            "forecast_drift",
+            "1 for what was found in the newest month before this snapshot: none, found or unknown.",
+            ["state"],
             registry=registry,
         )
         self._store = ModelStore(settings.model_store)
@@ -154,7 +169,11 @@ class Serving:
     def _take_over(self, found: Loaded) -> None:
         self._loaded = found
         self._created.set(found.snapshot.created_at.timestamp())
-        log.info("serving", extra=self.info.model_dump(mode="json"))
+        info = self.info
+        self._release.labels(info.image_tag, info.model_version, info.model_sha256).set(1)
+        for answer, state in DRIFT_STATES.items():
+            self._drift.labels(state).set(answer == found.snapshot.drift)
+        log.info("serving", extra=info.model_dump(mode="json"))
 
     def _read(self) -> Loaded:
         sha256 = self._settings.model_sha256

@@ -1,11 +1,10 @@
 """Settings of the forecast service; variables start with `FORECAST_`."""
 
-from pathlib import Path
-
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from apps.chassis.settings import ApiKey, Port, ServiceSettings
+from ml.location import Location
 
 _RELEASE = "written by environments/<environment>/release.yaml"
 
@@ -19,7 +18,7 @@ class ForecastSettings(ServiceSettings):
     model_version: int = Field(ge=1, description=_RELEASE)
     model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description=_RELEASE)
     image_tag: str = Field(min_length=1, description=_RELEASE)
-    model_store: Path = Field(description="folder of bundles and snapshots")
+    model_store: Location = Field(description="folder or s3://BUCKET/PREFIX of bundles and snapshots")
     api_key: ApiKey
     retry_seconds: float = Field(
         default=5.0, gt=0, description="how often a process that could not load its model tries again"

@@ -12,7 +12,7 @@ from apps.forecast.settings import ForecastSettings
 from ml.bundle import unpack
 from ml.history import History
 from ml.model_store import ModelStore
-from ml.snapshot import snapshot_bytes
+from ml.snapshot import NOT_JUDGED, snapshot_bytes
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
 
@@ -31,13 +31,19 @@ class Shop:
     model_sha256: str
 
     def write_snapshot(
-        self, *, history: History | None = None, version: int = VERSION, data_version: str = DATA_VERSION
+        self,
+        *,
+        history: History | None = None,
+        version: int = VERSION,
+        data_version: str = DATA_VERSION,
+        drift: str = NOT_JUDGED,
     ) -> Path:
         """Where the model's forecast of the shop is kept."""
         store = ModelStore(self.root)
         bundle = unpack(store.get_bundle(self.model_sha256), self.model_sha256)
-        data = snapshot_bytes(bundle, version, data_version, history or self.history, CREATED_AT)
-        return store.put_snapshot(self.model_sha256, data_version, data)
+        shown = history or self.history
+        data = snapshot_bytes(bundle, version, data_version, shown, CREATED_AT, drift=drift)
+        return Path(store.put_snapshot(self.model_sha256, data_version, data))
 
     def settings(self, **changes: object) -> ForecastSettings:
         fields: dict[str, object] = {

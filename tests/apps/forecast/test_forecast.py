@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,14 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from apps.forecast.main import create
 from apps.forecast.schemas import Forecast
+from apps.forecast.serving import DRIFT_STATES
 from ml.model_store import ModelStore
 from ml.product_history import ProductHistory
+from scripts.soak import DRIFT_ANSWERS, queries
 from tests.apps.client import Client, answering
 from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later, stored_shop
 from tests.apps.process import listener, running
@@ -279,6 +283,57 @@ def test_metrics_never_name_a_product(client: Client) -> None:
     assert 'route="/forecast/{product_id}"' in text
     assert "P0001" not in text
     assert "toys" not in text
+
+
+def series(client: Client, name: str) -> dict[frozenset[tuple[str, str]], float]:
+    """Values by labels, read with the client library's own parser."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return {frozenset(sample.labels.items()): sample.value for sample in samples}
+
+
+def test_metrics_name_the_release_that_answers(client: Client, shop: Shop) -> None:
+    labels = {"image_tag": "9c0d7e2", "model_version": str(VERSION), "model_sha256": shop.model_sha256}
+    assert series(client, "release_info") == {frozenset(labels.items()): 1.0}
+
+
+def test_metrics_name_no_release_while_nothing_is_served(own: Shop) -> None:
+    with answering(create(own.settings())) as client:
+        assert client.get("/ready").status_code == 503
+        assert series(client, "release_info") == {}
+        assert series(client, "forecast_drift") == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [("no drift", "none"), ("drift", "found"), ("not enough data", "unknown")]
+)
+def test_metrics_tell_the_drift_that_the_snapshot_was_written_with(
+    own: Shop, answer: str, state: str
+) -> None:
+    own.write_snapshot()
+    with answering(create(own.settings())) as client:
+        assert series(client, "forecast_drift")[frozenset({("state", "unknown")})] == 1
+        own.write_snapshot(drift=answer, data_version=LATER)
+        assert client.post("/reload", headers={"X-Api-Key": KEY}).status_code == 200
+        found = {dict(labels)["state"]: value for labels, value in series(client, "forecast_drift").items()}
+    assert found == {each: float(each == state) for each in ("none", "found", "unknown")}
+
+
+def test_metrics_have_every_name_that_a_promotion_asks_for(client: Client) -> None:
+    """Also the labels: a status, a route to leave probes out by, and a state."""
+    client.get("/forecast/P0001")
+    asked = " ".join(queries("shop-staging", 3600).values())
+    names = set(re.findall(r"([a-z_]+)(?=\{)", asked)) - {"up"}
+    assert names == {
+        *("release_info", "forecast_drift"),
+        *("http_requests_total", "http_request_duration_seconds_bucket"),
+    }
+    for name in names:
+        assert series(client, name), name
+    for labels in series(client, "http_requests_total"):
+        assert {"status", "route"} <= dict(labels).keys()
+    assert {answer: state for state, answer in DRIFT_ANSWERS.items()} == DRIFT_STATES
+    assert {dict(labels)["state"] for labels in series(client, "forecast_drift")} == DRIFT_ANSWERS.keys()
 
 
 def test_openapi_describes_every_answer(client: Client) -> None:
