@@ -59,7 +59,18 @@ def parser() -> argparse.ArgumentParser:
         help=f"least important log line to print, of {', '.join(LEVELS)} (default: ML_LOG_LEVEL or info)",
     )
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_synthesize, _ingest, _panel, _train, _forecast, _evaluate, _drift, _models, _bundle):
+    for add in (
+        _synthesize,
+        _ingest,
+        _panel,
+        _train,
+        _forecast,
+        _evaluate,
+        _drift,
+        _models,
+        _bundle,
+        _migrate,
+    ):
         add(verbs)
     return made
 
@@ -134,6 +145,11 @@ def _models(verbs: Verbs) -> None:
 def _bundle(verbs: Verbs) -> None:
     verb = _verb(verbs, "bundle", "check that a stored bundle is whole and readable, and print its manifest")
     verb.add_argument("sha256")
+
+
+def _migrate(verbs: Verbs) -> None:
+    verb = _verb(verbs, "migrate", "bring the schemas of the inbox and the lake to what this release needs")
+    verb.add_argument("--check", action="store_true", help="only say what is missing; 1 if anything is")
 
 
 def _verb(verbs: Verbs, name: str, does: str) -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -33,6 +33,7 @@ FORMAT = 1
 MAX_BYTES = 512 * 1024 * 1024
 MANIFEST = "manifest.json"
 SECTIONS = ("calibration", "model", "months", "record")
+CRITICAL = "critical"
 
 State = Mapping[str, NDArray[Any] | str]
 
@@ -195,7 +196,24 @@ def _manifest(content: bytes) -> Manifest:
         raise BundleRefused(
             f"bundle format {found} is newer than {FORMAT}, the newest this code reads; update it"
         )
-    return Manifest.model_validate(fields)
+    refuse_critical(fields, Manifest.model_fields)
+    known = {name: value for name, value in fields.items() if name in Manifest.model_fields}
+    return Manifest.model_validate(known)
+
+
+def refuse_critical(fields: Mapping[str, Any], understood: Collection[str]) -> None:
+    """Fields that this release does not know are passed over, unless the writer says that they must not be.
+
+    A newer release that adds a field without which the rest would be used wrongly names it in `critical`.
+
+    Raises:
+        BundleRefused: A critical field is not understood here, or `critical` is no list of names.
+    """
+    critical = fields.get(CRITICAL, [])
+    if not isinstance(critical, list) or not all(isinstance(name, str) for name in critical):
+        raise BundleRefused(f"{CRITICAL!r} is no list of names but {critical!r:.80}; make it again")
+    if unknown := sorted(set(critical) - set(understood)):
+        raise BundleRefused(f"field {unknown[0]!r} is critical and unknown to this code; use a newer release")
 
 
 def _canonical_json(manifest: Manifest) -> bytes:

@@ -18,9 +18,14 @@ from ml.errors import StoreUnavailable
 from ml.events import Event
 
 SCHEMA_VERSION = 1
+"""Grows when a contract takes something away, never when something is added: older releases read on."""
+
+REVISION = "inbox_0001"
+"""The newest migration in `ml/migrations`; a file made here is as if that had made it."""
+
 _SCHEMA = (
     """CREATE TABLE events (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         event_id TEXT NOT NULL UNIQUE,
         content_hash TEXT NOT NULL,
         body TEXT NOT NULL,
@@ -28,7 +33,12 @@ _SCHEMA = (
         accepted_at TEXT NOT NULL
     ) STRICT""",
     "CREATE TABLE identity (value TEXT NOT NULL) STRICT",
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
 )
+_NEEDED = {
+    "events": {"seq", "event_id", "content_hash", "body", "source", "accepted_at"},
+    "identity": {"value"},
+}
 
 Status = Literal["accepted", "duplicate", "conflict"]
 
@@ -59,6 +69,10 @@ class Inbox:
     """Accepted events in one SQLite file; safe to share between threads, and between processes by path.
 
     Writers take turns, so `seq` follows the order of commits: who has seen `seq` n misses nothing below n.
+    Columns are named in every statement, so a file that a newer release added columns to is used like any.
+
+    Args:
+        create: Make the tables in a new file; otherwise only `python -m ml migrate` does.
 
     Raises:
         StoreUnavailable: From every method, when the file cannot be opened or written, or another writer
@@ -66,9 +80,15 @@ class Inbox:
     """
 
     def __init__(
-        self, path: Path, *, busy_timeout_seconds: float = 10.0, clock: Callable[[], datetime] = _utc_now
+        self,
+        path: Path,
+        *,
+        create: bool = True,
+        busy_timeout_seconds: float = 10.0,
+        clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.path = path
+        self._create = create
         self._clock = clock
         self._lock = threading.Lock()
         try:
@@ -134,15 +154,16 @@ class Inbox:
             self._db.execute("PRAGMA synchronous=FULL")
         with self._transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA:
-                    db.execute(statement)
-                db.execute("INSERT INTO identity VALUES (?)", (uuid.uuid4().hex,))
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            if version == 0 and self._create:
+                _create(db)
+            elif version not in (0, SCHEMA_VERSION):
                 raise StoreUnavailable(
                     f"inbox {str(self.path)!r} has schema version {version}, this release reads"
                     f" {SCHEMA_VERSION}; use the release that wrote it or another path"
+                )
+            if missing := _missing(db):
+                raise StoreUnavailable(
+                    f"inbox {str(self.path)!r} has no {missing[0]}; run `python -m ml migrate` first"
                 )
             return str(db.execute("SELECT value FROM identity").fetchone()[0])
 
@@ -174,6 +195,27 @@ class Inbox:
             f"inbox {str(self.path)!r} cannot be used ({error});"
             " check the disk's free space and the folder's rights"
         )
+
+
+def _create(db: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        db.execute(statement)
+    db.execute("INSERT INTO identity (value) VALUES (?)", (uuid.uuid4().hex,))
+    db.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (REVISION,))
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _missing(db: sqlite3.Connection) -> list[str]:
+    """What this release reads or writes and the file does not have."""
+    rows = db.execute(
+        "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
+    ).fetchall()
+    return [
+        f"column {column!r} in table {table!r}"
+        for table, columns in _NEEDED.items()
+        for column in sorted(columns)
+        if (table, column) not in rows
+    ]
 
 
 def _known_hashes(db: sqlite3.Connection, event_ids: list[str]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError
 
-from ml.columns import PARTITIONS, SCHEMAS
+from ml.columns import PARTITIONS, SCHEMAS, Schema
 from ml.errors import StoreUnavailable
 
 _LOG = logging.getLogger(__name__)
@@ -24,7 +25,9 @@ _KEEP_HISTORY: Final = {"delta.logRetentionDuration": "interval 3650 days"}
 class Lake:
     """Delta tables by name, each with versions; a write is in whole or not at all.
 
-    Tables named in `ml.columns.SCHEMAS` have exactly that schema; of others the first write decides.
+    Tables named in `ml.columns.SCHEMAS` are read and written in exactly that schema; of others the first write
+    decides. A newer release may have added columns: they are not read, and are null in what is written here. Rows
+    from before a column was added have null in it.
 
     Raises:
         StoreUnavailable: From every method, when the folder cannot be read or written (read-only, full,
@@ -59,8 +62,9 @@ class Lake:
             raise StoreUnavailable(
                 f"lake {str(self.root)!r} has no table {table!r}; run the step that writes it"
             )
-        frame = pl.LazyFrame(schema=SCHEMAS[table]) if delta is None else _scan(delta)
-        return frame if columns is None else frame.select(columns)
+        frame = pl.LazyFrame(schema=SCHEMAS[table]) if delta is None else _scan(delta, SCHEMAS.get(table, {}))
+        chosen = SCHEMAS.get(table) if columns is None else columns
+        return frame if chosen is None else frame.select(list(chosen))
 
     def append(self, table: str, frame: pl.DataFrame, txn: tuple[str, int] | None = None) -> None:
         """Add rows in one commit that also records the application transaction `(app_id, version)`."""
@@ -77,6 +81,20 @@ class Lake:
                 shutil.rmtree(self._path(table), ignore_errors=True)
             elif self.version(table) != version:
                 DeltaTable(self._path(table)).restore(version)
+
+    def missing(self, table: str, schema: Schema) -> Schema:
+        """Columns of the schema that the table, once written, does not have."""
+        delta = self._open(table)
+        have = schema if delta is None else _schema(delta)
+        return {name: kind for name, kind in schema.items() if name not in have}
+
+    def expand(self, table: str, schema: Schema) -> Schema:
+        """Add the missing columns, null in every row there is, in one commit; what was added."""
+        with self.lock(), self._errors():
+            if added := self.missing(table, schema):
+                fields = DeltaSchema.from_arrow(pl.DataFrame(schema=added).to_arrow().schema).fields
+                DeltaTable(self._path(table)).alter.add_columns(fields)
+            return added
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -115,12 +133,25 @@ class Lake:
         if (schema := SCHEMAS.get(table)) is not None and dict(frame.schema) != dict(schema):
             raise ValueError(f"table {table!r} has columns {dict(schema)}, got {dict(frame.schema)}")
         with self.lock():
+            frame = self._fitted(table, frame)
             before, files = self.version(table), self._files(table)
             try:
                 with self._errors():
                     self._commit(table, frame, mode, txn)
             except StoreUnavailable as error:
                 self._clean_up(table, before, files, error)
+
+    def _fitted(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with null in the columns that only the table has."""
+        if (delta := self._open(table)) is None:
+            return frame
+        have = _schema(delta)
+        if missing := [name for name in frame.columns if name not in have]:
+            raise StoreUnavailable(
+                f"lake {str(self.root)!r} has no column {missing[0]!r} in table {table!r}; run `python -m ml migrate`"
+            )
+        others = [pl.lit(None, kind).alias(name) for name, kind in have.items() if name not in frame.columns]
+        return frame.with_columns(others).select(list(have))
 
     def _commit(
         self,
@@ -167,18 +198,30 @@ class Lake:
             ) from error
 
 
-def _scan(delta: DeltaTable) -> pl.LazyFrame:
-    """The files of one version.
+def _schema(delta: DeltaTable) -> pl.Schema:
+    return pl.Schema(delta.schema().to_arrow())
+
+
+def _scan(delta: DeltaTable, known: Schema) -> pl.LazyFrame:
+    """The files of one version, with null in columns that a file or the table was written without.
 
     `pl.scan_delta` takes the table's URI for a path, and finds nothing in a folder with a space in its name.
     """
-    schema = pl.Schema(delta.schema().to_arrow())
+    schema = _schema(delta)
+    unwritten = [pl.lit(None, kind).alias(name) for name, kind in known.items() if name not in schema]
     if not (uris := delta.file_uris()):
-        return pl.LazyFrame(schema=schema)
+        return pl.LazyFrame(schema=schema).with_columns(unwritten)
     partitions = {name: schema[name] for name in delta.metadata().partition_columns}
-    files = [unquote(uri) for uri in uris]
-    return pl.scan_parquet(files, hive_partitioning=bool(partitions), hive_schema=partitions or None).select(
-        list(schema)
+    return (
+        pl.scan_parquet(
+            [unquote(uri) for uri in uris],
+            hive_partitioning=bool(partitions),
+            hive_schema=partitions or None,
+            schema={name: kind for name, kind in schema.items() if name not in partitions},
+            missing_columns="insert",
+        )
+        .select(list(schema))
+        .with_columns(unwritten)
     )
 
 

@@ -9,11 +9,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
-from ml.bundle import Bundle
+from ml.bundle import Bundle, refuse_critical
 from ml.errors import BundleRefused, UnknownProduct
 from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
@@ -22,6 +22,9 @@ from ml.history import History
 from ml.product_history import ProductHistory, months_between
 
 FORMAT = 1
+UNDERSTOOD: Final[tuple[str, ...]] = ()
+"""Header fields that were added as critical; others that this release does not know are passed over."""
+NOT_JUDGED = "not enough data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,7 @@ class Snapshot:
             raise BundleRefused("the forecast snapshot is damaged: its sha256 differs; write it again")
         head, _, lines = body.partition(b"\n")
         header = json.loads(head)
+        refuse_critical(header, UNDERSTOOD)
         if header["model_sha256"] != model_sha256:
             raise BundleRefused(
                 f"the snapshot is of model {header['model_sha256']}, the release names {model_sha256}"
@@ -85,6 +89,11 @@ class Snapshot:
         if answer is None:
             raise UnknownProduct(product_id)
         return answer
+
+    @property
+    def drift(self) -> str:
+        """What was said of the newest month when this was made: `no drift`, `drift` or `not enough data`."""
+        return str(self.header.get("drift", NOT_JUDGED))
 
     @property
     def product_ids(self) -> list[str]:
@@ -130,9 +139,18 @@ class Live:
 
 
 def snapshot_bytes(
-    bundle: Bundle, model_version: int, data_version: str, history: History, created_at: datetime
+    bundle: Bundle,
+    model_version: int,
+    data_version: str,
+    history: History,
+    created_at: datetime,
+    *,
+    drift: str = NOT_JUDGED,
 ) -> bytes:
-    """The snapshot of a model for every product that was sold by the end of the history."""
+    """The snapshot of a model for every product that was sold by the end of the history.
+
+    `drift` is the answer of `ml.drift.judge` on that history, which serving tells but cannot compute.
+    """
     totals = category_totals(history)
     sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
     order = sorted(sold.tolist(), key=lambda row: history.product_ids[row])
@@ -144,6 +162,7 @@ def snapshot_bytes(
         "data_version": data_version,
         "month": str(history.next_month),
         "created_at": created_at.isoformat(),
+        "drift": drift,
         "products": products.n,
         "first_month": str(history.months[0]),
         "last_month": str(history.months[-1]),

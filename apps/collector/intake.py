@@ -63,8 +63,8 @@ class InboxWriter:
     SQLite lets one writer in anyway; waiting here keeps the event loop and its other requests free.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path, self._create = path, create
         self._inbox: Inbox | None = None
         self._turn = CapacityLimiter(1)
 
@@ -97,7 +97,7 @@ class InboxWriter:
 
     def _opened(self) -> Inbox:
         if self._inbox is None:
-            self._inbox = Inbox(self.path)
+            self._inbox = Inbox(self.path, create=self._create)
         return self._inbox
 
     def _drop(self) -> None:

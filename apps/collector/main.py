@@ -16,7 +16,7 @@ from apps.collector.settings import CollectorSettings
 
 def create(settings: CollectorSettings) -> FastAPI:
     """The collector's application; the inbox opens with its first use, so a disk that comes back heals it."""
-    metrics, inbox = Metrics(), InboxWriter(settings.inbox)
+    metrics, inbox = Metrics(), InboxWriter(settings.inbox, create=settings.create_inbox)
     counted = Counter(
         "collector_events", "Events sent, by what became of them.", ["status"], registry=metrics.registry
     )

@@ -15,7 +15,11 @@ class CollectorSettings(ServiceSettings):
 
     port: Port = 8000
     api_key: ApiKey
-    inbox: Path = Field(description="SQLite file of accepted events; made when it is missing.")
+    inbox: Path = Field(description="SQLite file of accepted events.")
+    create_inbox: bool = Field(
+        default=True,
+        description="Make the file when it is missing; if not, `python -m ml migrate` has to come first.",
+    )
     future_tolerance_seconds: int = Field(
         default=3600, ge=0, description="How far a sender's clock may run ahead."
     )

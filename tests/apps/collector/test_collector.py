@@ -238,3 +238,15 @@ def test_without_a_key_of_its_own_the_process_does_not_start(tmp_path: Path) -> 
     ):
         code, _, errors = process.ended()
     assert (code, errors) == (1, "COLLECTOR_API_KEY is not set (callers send it as X-API-Key)\n")
+
+
+def test_an_inbox_that_others_make_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    settings = CollectorSettings(inbox=path, create_inbox=False, api_key=SecretStr(KEY))
+    with answering(create(settings)) as client:
+        assert "run `python -m ml migrate`" in client.get("/ready").text
+        assert send(client, event()).status_code == 503
+        Inbox(path).close()
+        assert client.get("/ready").status_code == 200
+        assert send(client, event()).status_code == 202
+    assert stored(path) == ["e1"]
