@@ -15,6 +15,7 @@ from ml.bundle import Bundle
 from ml.columns import MOMENT
 from ml.data_version import data_version_of
 from ml.distribution import LEVELS, P10, P90, Floats
+from ml.drift import judge
 from ml.errors import NoDemand, SnapshotNotFound
 from ml.evaluation import eligible
 from ml.features import scale
@@ -81,7 +82,8 @@ def publish(
         StoreUnavailable: The store or the lake cannot be written.
     """
     data_version = data_version_of(history).name
-    data = snapshot_bytes(bundle, model_version, data_version, history, now)
+    drift = judge(history, bundle).answer
+    data = snapshot_bytes(bundle, model_version, data_version, history, now, drift=drift)
     snapshot = Snapshot.from_bytes(data, bundle.sha256)
     store.put_snapshot(bundle.sha256, data_version, data)
     app_id = f"forecast-{bundle.sha256}-{data_version}"

@@ -20,6 +20,8 @@ from ml.models import CANDIDATES
 from ml.models.base import Model
 from ml.models.reference import SeedRecipe
 from ml.month_record import MonthRecord, month_statistics
+from ml.papers import calibration as calibration_paper
+from ml.papers import segments
 from ml.progress import Progress, silent
 from ml.registry import Registry
 from ml.report import benchmark_png
@@ -65,6 +67,7 @@ def train(
     seed: int,
     candidates: Mapping[str, type[Model]] | None = None,
     forced: str | None = None,
+    data_quality: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> TrainReport:
     """Train on all months of a history and make the model the challenger.
@@ -79,6 +82,7 @@ def train(
         seed: Of every fit and of the gate.
         candidates: Recipes by name; by default all, and the yardstick that cannot be promoted.
         forced: Train this recipe, whatever the backtest says.
+        data_quality: Of the events behind the history, kept with the model for its reviewer.
         progress: Called with fits done, fits in all, and what was fitted.
 
     Raises:
@@ -94,7 +98,9 @@ def train(
     table = {str(row["candidate"]): row for row in tested.table()}
     manifest, data = _packed(tested, choice.candidate, table[choice.candidate], seed)
     sha256 = store.put_bundle(data)
-    artifacts = _artifacts(table, choice, manifest)
+    artifacts = _artifacts(tested, table, choice, manifest)
+    if data_quality is not None:
+        artifacts["data_quality.json"] = json.dumps(data_quality, indent=1)
     version = registry.register(sha256, manifest, _metrics(table, choice), artifacts)
     registry.set_alias("challenger", version)
     unchanged = champion is not None and champion.sha256 == sha256
@@ -156,12 +162,16 @@ def _months(tested: Backtest, name: str) -> MonthRecord:
     return MonthRecord.of(found)
 
 
-def _artifacts(table: Mapping[str, Row], choice: Choice, manifest: Manifest) -> dict[str, bytes | str]:
+def _artifacts(
+    tested: Backtest, table: Mapping[str, Row], choice: Choice, manifest: Manifest
+) -> dict[str, bytes | str]:
     rows = list(table.values())
     return {
         "benchmark.json": json.dumps(rows, indent=1),
         "benchmark.png": benchmark_png(rows, choice.candidate),
+        "calibration.json": json.dumps(calibration_paper(tested, choice.candidate), indent=1),
         "manifest.json": manifest.model_dump_json(indent=1),
+        "segments.json": json.dumps(segments(tested, choice.candidate, choice.against), indent=1),
         "verdict.json": json.dumps(choice.to_json(), indent=1),
     }
 

@@ -3,6 +3,7 @@
 import logging
 from argparse import Namespace
 
+from ml.data_quality import data_quality
 from ml.lake import Lake
 from ml.model_store import ModelStore
 from ml.panel import load_history
@@ -17,7 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 def run(options: Namespace, settings: MlSettings) -> Answer:
     """Yes if the gate lets the model be proposed."""
-    history = load_history(Lake(settings.lake), options.until)
+    lake = Lake(settings.lake)
+    history = load_history(lake, options.until)
     _LOG.info("history_loaded", extra={"products": history.n, "months": history.T})
     with progress_bar() as progress:
         report = train(
@@ -26,6 +28,7 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             ModelStore(settings.model_store),
             seed=settings.random_seed,
             forced=options.candidate,
+            data_quality=data_quality(lake),
             progress=progress,
         )
     said = {"candidate": report.candidate, "outcome": report.outcome, "promotable": report.promotable}

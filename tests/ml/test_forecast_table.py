@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ml import forecast_table
 from ml.bundle import Bundle, Predictor
 from ml.calibration import Calibration
 from ml.data_version import data_version_of
+from ml.drift import judge
 from ml.errors import SnapshotNotFound
 from ml.evaluation import backtest
 from ml.forecast_table import SCHEMA, Published, month_errors, publish
@@ -42,6 +44,20 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+def test_the_snapshot_says_whether_the_newest_month_drifted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model has learned from that month, so it cannot judge; later months it can."""
+    place.publish(SHOP)
+    _, data = place.store.newest_snapshot(BUNDLE.sha256)
+    assert Snapshot.from_bytes(data, BUNDLE.sha256).drift == "not enough data"
+    report = replace(judge(SHOP, BUNDLE), answer="drift")
+    monkeypatch.setattr(forecast_table, "judge", lambda *_: report)
+    place.publish(SHOP, NOW + timedelta(hours=1))
+    _, data = place.store.newest_snapshot(BUNDLE.sha256)
+    assert Snapshot.from_bytes(data, BUNDLE.sha256).drift == "drift"
 
 
 def test_store_and_lake_hold_the_same_forecasts(place: Place) -> None:

@@ -131,6 +131,21 @@ def test_what_a_reviewer_needs_is_kept_with_the_run(place: Place) -> None:
     assert {"naive.pinball", "ma3.wape", "ses.coverage_80"} <= set(metrics)
 
 
+def test_calibration_and_segments_are_kept_too_and_data_quality_when_it_is_given(place: Place) -> None:
+    quality = {"accepted": 9, "refused": 1, "reasons": {"price_too_high": 1}}
+    report = train(SHOP, place.registry, place.store, seed=SEED, candidates=QUICK, data_quality=quality)
+    papers = {
+        name: json.loads(place.registry.artifact(report.version, f"{name}.json"))
+        for name in ("calibration", "segments", "data_quality")
+    }
+    assert papers["data_quality"] == quality
+    assert papers["segments"]["against"] == report.verdict["against"]
+    row = next(row for row in report.benchmark if row["candidate"] == report.candidate)
+    covered = {each["level"]: each["covered"] for each in papers["calibration"]["intervals"]}
+    assert covered[0.8] == pytest.approx(row["coverage_80"])
+    assert papers["calibration"]["observations"] == row["observations"]
+
+
 def test_the_report_is_json_even_when_the_gate_could_not_decide(place: Place) -> None:
     few = SHOP.rows(np.arange(5))
     report = train(few, place.registry, place.store, seed=SEED, candidates=QUICK)
