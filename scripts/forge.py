@@ -3,6 +3,7 @@
 Branches and commits go through Git itself; a forge only adds pull requests, approvals and the merge.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -51,10 +52,20 @@ class Forge(Protocol):
 
     @property
     def remote(self) -> str:
-        """Where Git fetches from and pushes to."""
+        """Where Git fetches from and pushes to, without credentials."""
 
-    def pull_requests(self, *branch_prefixes: str) -> list[PullRequest]:
-        """Every pull request, open or not, whose branch starts with one of these; oldest first."""
+    @property
+    def git_environment(self) -> Mapping[str, str]:
+        """What Git needs in its environment to get in at `remote`; never to be logged."""
+
+    def pull_requests(self, *branch_prefixes: str, people_of_ended: bool = True) -> list[PullRequest]:
+        """Every pull request, open or not, whose branch starts with one of these; oldest first.
+
+        Args:
+            branch_prefixes: None of them means none.
+            people_of_ended: False may leave out who approved and who closed the ended ones, which a forge of the
+                network is asked for one by one.
+        """
 
     def get(self, number: int) -> PullRequest:
         """One pull request.
@@ -71,7 +82,13 @@ class Forge(Protocol):
         """
 
     def close(self, number: int, comment: str) -> None:
-        """Close without a merge; nothing happens when it is closed already."""
+        """Say why and close without a merge; nothing happens when it is closed already."""
+
+    def rewrite(self, number: int, title: str, body: str) -> None:
+        """Put another text into an open pull request."""
+
+    def comment(self, number: int, marker: str, text: str) -> None:
+        """One comment of this account for a marker: written the first time, replaced in place later."""
 
     def approve(self, number: int, head: str) -> None:
         """Approve the named head as this account.

@@ -19,6 +19,8 @@ _HYGIENE = (
     "maintenance.auto=false",
     "init.defaultBranch=main",
 )
+_PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+_KEPT_VARIABLES = ("PATH", "TMPDIR", "HOME", "SSL_CERT_FILE", "GIT_SSL_CAINFO", *_PROXIES)
 
 
 class GitFailed(Broken):
@@ -90,9 +92,9 @@ class Git:
             raise GitFailed(arguments, done.stderr.decode(errors="replace"))
         return done.stdout
 
-    def text(self, *arguments: str, stdin: bytes = b"") -> str:
+    def text(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """What the command writes to stdout, as text without the last line's end."""
-        return self.run(*arguments, stdin=stdin).decode(errors="replace").rstrip("\n")
+        return self.run(*arguments, stdin=stdin, env=env).decode(errors="replace").rstrip("\n")
 
     def refs(self, *prefixes: str) -> dict[str, str]:
         """Object id of every ref under these prefixes."""
@@ -107,15 +109,17 @@ class Git:
         """Contents of `<commit>:<path>` or blob ids in one git process; None for what does not exist."""
         output = self.run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
         contents: list[bytes | None] = []
+        start = 0
         for _ in names:
-            header, _, output = output.partition(b"\n")
-            fields = header.split(b" ")
+            end = output.index(b"\n", start)
+            fields = output[start:end].split(b" ")
+            start = end + 1
             if len(fields) != 3 or fields[1] != b"blob":  # noqa: PLR2004 - id, type, size
                 contents.append(None)
                 continue
             size = int(fields[2])
-            contents.append(output[:size])
-            output = output[size + 1 :]
+            contents.append(output[start : start + size])
+            start += size + 1
         return contents
 
     def read(self, commit: str, path: str) -> bytes | None:
@@ -184,9 +188,7 @@ def _commit(entry: str) -> Commit:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    kept = {
-        name: os.environ[name] for name in ("PATH", "TMPDIR", "HOME", "SSL_CERT_FILE") if name in os.environ
-    }
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return {
         **kept,
         "LC_ALL": "C",

@@ -7,7 +7,7 @@ merge commit, so a kill between the two writes of a merge leaves it open, and me
 """
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -80,7 +80,16 @@ class LocalForge:
         """The path of the bare repository."""
         return str(self.directory.resolve())
 
-    def pull_requests(self, *branch_prefixes: str) -> list[PullRequest]:
+    @property
+    def git_environment(self) -> Mapping[str, str]:
+        """Nothing: a folder needs no credentials."""
+        return {}
+
+    def pull_requests(
+        self,
+        *branch_prefixes: str,
+        people_of_ended: bool = True,  # noqa: ARG002 - who they are stands in the record
+    ) -> list[PullRequest]:
         """Every pull request whose branch starts with one of these; oldest first."""
         refs = self._git.refs(_PULLS, HEADS)
         metas = [sha for ref, sha in refs.items() if ref.startswith(_PULLS) and ref.endswith("/meta")]
@@ -139,6 +148,27 @@ class LocalForge:
             self._store(
                 sha, replace(record, closed_by=self.account, closed_at=now, comments=[*record.comments, said])
             )
+
+    def rewrite(self, number: int, title: str, body: str) -> None:
+        """Put another text into an open pull request."""
+        with self._lock():
+            sha, record = self._stored(number)
+            if self._show(record).state == "open":
+                self._store(sha, replace(record, title=title, body=body))
+
+    def comment(self, number: int, marker: str, text: str) -> None:
+        """One comment of this account for a marker: written the first time, replaced in place later."""
+        with self._lock():
+            sha, record = self._stored(number)
+            first_line = f"<!-- {marker} -->"
+            said = {"author": self.account, "text": f"{first_line}\n{text}", "at": self._clock().isoformat()}
+            comments = list(record.comments)
+            places = (index for index, each in enumerate(comments) if _is_for(each, self.account, first_line))
+            place = next(places, len(comments))
+            if place < len(comments) and comments[place]["text"] == said["text"]:
+                return
+            comments[place : place + 1] = [said]
+            self._store(sha, replace(record, comments=comments))
 
     def approve(self, number: int, head: str) -> None:
         """Approve the named head as this account."""
@@ -251,3 +281,7 @@ class LocalForge:
         with (self.directory / _OWN_LOCK).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _is_for(comment: Mapping[str, str], account: str, first_line: str) -> bool:
+    return comment["author"] == account and comment["text"].partition("\n")[0] == first_line

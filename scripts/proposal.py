@@ -1,9 +1,10 @@
 """One change of one environment on its way to a pull request, safe to kill and to repeat.
 
 `refs/promotions/<environment>` is the environment's slot: it points at the head of the one proposal that may
-have an open pull request. One atomic push takes the slot, creates the branch and deletes the branches it
-supersedes, so from then on nobody can open a pull request for those; then they are closed, then the own one
-is opened. Whoever is killed in between is continued by whoever asks next.
+have an open pull request. One atomic push takes the slot and creates the branch. Then what it supersedes is
+closed with a link, and only then its branches are deleted: a forge closes a pull request without a word when its
+branch goes. Once they are gone nobody can open a pull request for them, and the own one is opened. Whoever is
+killed in between is continued by whoever asks next.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from scripts.forge import BranchGone, Forge, PullRequest
 from scripts.git import Identity
 from scripts.release_file import Release, environment_name, parse, path_of
 from scripts.repository import SLOTS, TRUNK, RefUpdate, Repository
+from scripts.shown_text import first_difference
 
 Kind = Literal["promote", "rollback"]
 PROMOTION: Kind = "promote"
@@ -65,8 +67,9 @@ def branches_of(environment: str, kind: str) -> str:
 
 
 def proposals(forge: Forge, environment: str) -> list[PullRequest]:
-    """Every pull request of an environment, open or not; oldest first."""
-    return forge.pull_requests(branches_of(environment, PROMOTION), branches_of(environment, ROLLBACK))
+    """Every pull request of an environment, open or not, the ended ones without people; oldest first."""
+    prefixes = (branches_of(environment, kind) for kind in (PROMOTION, ROLLBACK))
+    return forge.pull_requests(*prefixes, people_of_ended=False)
 
 
 def open_proposals(forge: Forge, environment: str) -> list[PullRequest]:
@@ -81,22 +84,46 @@ def publish(forge: Forge, repository: Repository, proposal: Proposal, now: datet
         Refused: One that may not be superseded is open, or another took the slot meanwhile.
     """
     head = _take_slot(forge, repository, proposal, now)
-    listed = open_proposals(forge, proposal.environment)
-    superseded = [each for each in listed if each.branch != proposal.branch]
-    if superseded:
-        _still_ours(repository, proposal, head)
-    for other in superseded:
-        forge.close(other.number, f"Superseded by `{proposal.branch}` ({head}): {proposal.title}.")
-    numbers = tuple(other.number for other in superseded)
-    for own in listed:
-        if own.branch == proposal.branch:
-            return Published(own, "found", numbers)
+    own, superseded = _clear_the_way(forge, repository, proposal, head)
+    if own:
+        return Published(_with_text_of_now(forge, proposal, own), "found", superseded)
     try:
         opened = forge.open_pull_request(proposal.branch, proposal.title, proposal.body(head))
     except BranchGone:
         _still_ours(repository, proposal, head)
         raise Broken(f"branch {proposal.branch} was deleted on the forge; try again") from None
-    return Published(opened, "opened", numbers)
+    return Published(opened, "opened", superseded)
+
+
+def _with_text_of_now(forge: Forge, proposal: Proposal, own: PullRequest) -> PullRequest:
+    """The pull request, told anew if what it tells has changed and nobody has approved it as it is."""
+    body = proposal.body(own.head)
+    same = own.title == proposal.title and first_difference(own.body, body) is None
+    if same or own.approved_by:
+        return own
+    forge.rewrite(own.number, proposal.title, body)
+    return forge.get(own.number)
+
+
+def _clear_the_way(
+    forge: Forge, repository: Repository, proposal: Proposal, head: str
+) -> tuple[PullRequest | None, tuple[int, ...]]:
+    """The own pull request if it is open, and the numbers of those that were closed so that it is the only one."""
+    superseded: list[int] = []
+    for _ in range(_TRIES):
+        listed = open_proposals(forge, proposal.environment)
+        branches = _branches(repository, proposal.environment)
+        branches.pop(_HEADS + proposal.branch, None)
+        others = [each for each in listed if each.branch != proposal.branch]
+        if not others and not branches:
+            return next(iter(listed), None), tuple(superseded)
+        _still_ours(repository, proposal, head)
+        for other in others:
+            forge.close(other.number, f"Superseded by `{proposal.branch}` ({head}): {proposal.title}.")
+        superseded += (other.number for other in others)
+        repository.push(RefUpdate(ref, sha, None) for ref, sha in branches.items())
+        repository.fetch()
+    raise Broken(f"{proposal.environment} has other proposals after {_TRIES} tries to close them; try again")
 
 
 def _take_slot(forge: Forge, repository: Repository, proposal: Proposal, now: datetime) -> str:
@@ -117,7 +144,6 @@ def _take_slot(forge: Forge, repository: Repository, proposal: Proposal, now: da
         head = own if own and own not in ended else _commit(forge, repository, proposal, now)
         updates = [RefUpdate(slot_ref, repository.ref(slot_ref), head), RefUpdate(branch_ref, own, head)]
         updates = [update for update in updates if update.old != update.new]
-        updates += [RefUpdate(ref, sha, None) for ref, sha in branches.items()]
         if not updates or repository.push(updates):
             return head
         repository.fetch()

@@ -113,10 +113,10 @@ def roll_back(world: World) -> None:
 
 SCENARIOS: dict[str, tuple[Callable[[World], None], Callable[[World], None], int]] = {
     "open the first": (nothing, open_one, 2),
-    "open a newer one": (one_open, open_one, 3),
+    "open a newer one": (one_open, open_one, 4),
     "merge": (one_open, merge_one, 3),
     "roll back": (two_live, roll_back, 2),
-    "roll back over an open promotion": (back_and_a_promotion_open, roll_back, 3),
+    "roll back over an open promotion": (back_and_a_promotion_open, roll_back, 4),
 }
 
 

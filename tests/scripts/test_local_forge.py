@@ -23,7 +23,9 @@ def push_branch(world: World, branch: str, files: dict[str, bytes], *, base: str
 
 
 def test_the_first_commit_holds_the_folder_and_creating_again_changes_nothing(world: World) -> None:
-    assert world.git.text("ls-tree", "-r", "--name-only", TRUNK) == "environments/local/release.yaml"
+    names = ("kustomization", "promotion", "release")
+    files = "\n".join(f"environments/local/{name}.yaml" for name in names)
+    assert world.git.text("ls-tree", "-r", "--name-only", TRUNK) == files
     before = world.refs()
     LocalForge.create(world.folder / "forge.git", world.folder / "tree", "promoter")
     assert world.refs() == before
@@ -231,3 +233,20 @@ def test_a_lock_that_a_killed_git_left_is_removed_and_a_fresh_one_is_waited_for(
     LocalForge(world.forge.directory, "promoter")
     assert time.monotonic() - began > 0.1
     assert not lock.exists()
+
+
+def test_a_comment_with_a_marker_is_replaced_in_place(world: World) -> None:
+    world.train(1)
+    world.open()
+    world.forge.acting_as("bo").comment(1, "diff", "of somebody else")
+    for text in ("one", "two"):
+        world.forge.comment(1, "diff", text)
+    refs = world.refs()
+    world.forge.comment(1, "diff", "two")
+    assert world.refs() == refs
+    world.forge.comment(1, "other", "three")
+    assert [each["text"].partition("\n")[2] for each in world.forge.comments(1)] == [
+        "of somebody else",
+        "two",
+        "three",
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.errors import Broken
 from scripts.git import Commit, Git, GitFailed, Identity
-from scripts.repository import TRUNK, RefUpdate, Repository, temporary_copy
+from scripts.repository import TRUNK, RefUpdate, RemoteRefused, Repository, temporary_copy
 from tests.scripts.world import World
 
 ADA = Identity("ada", "ada@x.invalid")
@@ -110,3 +110,21 @@ def test_files_are_read_by_commit_and_path_also_when_they_hold_anything(world: W
     commit = world.commit_as_person("odd", {"a b/ü.bin": odd, "empty": b""})
     names = [f"{commit}:{path}" for path in ("a b/ü.bin", "gone", "empty", "a b")]
     assert world.git.blobs(names) == [odd, None, b"", None]
+
+
+def test_a_remote_that_says_no_is_not_asked_again(world: World) -> None:
+    hook = world.folder / "hooks" / "pre-receive"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\necho not on a sunday >&2\necho >>$0.runs\nexit 1\n")
+    hook.chmod(0o755)
+    world.git.run("config", "core.hooksPath", str(hook.parent))
+    with temporary_copy(world.forge) as copy:
+        head = copy.propose(TRUNK, {"x": b"x"}, "x", ADA, world.tick())
+        with pytest.raises(RemoteRefused, match="not on a sunday"):
+            copy.push([RefUpdate("refs/heads/x", None, head)])
+    assert hook.with_name("pre-receive.runs").read_text() == "\n"
+
+
+def test_nothing_to_push_is_done_already(world: World) -> None:
+    with temporary_copy(world.forge) as copy:
+        assert copy.push([])
