@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from ml.errors import BundleRefused, ModelNotFound, SnapshotNotFound
+from scripts import papers
 from scripts.errors import Refused
 from scripts.evidence import Model, Row, Verdict
 
@@ -53,6 +54,9 @@ class Registry(Protocol):
 
     def artifact(self, version: int, name: str, /) -> bytes:
         """A file kept with the training; `ModelNotFound` when there is none."""
+
+    def set_alias(self, alias: str, version: int, /) -> None:
+        """Point an alias at a version; it leaves the version it had."""
 
 
 class Store(Protocol):
@@ -112,6 +116,9 @@ class Candidate:
     model: Model
     verdict: Verdict | None
     benchmark: tuple[Row, ...]
+    calibration: papers.Calibration | None
+    segments: papers.Segments | None
+    data_quality: papers.DataQuality | None
 
 
 def verified(models: Models, registered: RegisteredModel) -> Candidate:
@@ -120,7 +127,7 @@ def verified(models: Models, registered: RegisteredModel) -> Candidate:
     Raises:
         Refused: Its bundle or its snapshot is missing, damaged or not what the registry says.
     """
-    manifest = servable(models, registered.version, registered.sha256)
+    manifest, kept = servable(models, registered.version, registered.sha256), models.registry.artifact
     if (manifest.candidate, manifest.data_version) != (registered.candidate, registered.data_version):
         said = f"{registered.candidate} on {registered.data_version}"
         held = f"{manifest.candidate} on {manifest.data_version}"
@@ -142,6 +149,9 @@ def verified(models: Models, registered: RegisteredModel) -> Candidate:
         ),
         verdict=_verdict(_paper(models.registry, registered.version, VERDICT)),
         benchmark=_benchmark(_paper(models.registry, registered.version, BENCHMARK)),
+        calibration=papers.read(kept, registered.version, papers.CALIBRATION, papers.Calibration),
+        segments=papers.read(kept, registered.version, papers.SEGMENTS, papers.Segments),
+        data_quality=papers.read(kept, registered.version, papers.DATA_QUALITY, papers.DataQuality),
     )
 
 

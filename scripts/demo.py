@@ -36,8 +36,15 @@ ROOT = Path(__file__).parents[1]
 PORTS = {"collector": 8000, "forecast": 8001, "decision": 8002, "console": 8003, "mlflow": 5000}
 HTTP_EVENTS = 2_000
 MONTHS_NEEDED = 5
-CLOSED_GATE = "gate_gate"
-WAIVER = ("--waive", "gate", "--by", "demo", "--reason", "to show the path; not a reason to release")
+CLOSED_GATE = "gate_better_than_champion"
+WAIVER = (
+    "--waive",
+    "better_than_champion",
+    "--by",
+    "demo",
+    "--reason",
+    "to show the path; not a reason to release",
+)
 ASK_THREADS = 4
 WIND_DOWN_SECONDS = 15.0
 LEFTOVERS = ("-m apps.", "mlflow", ports.UNSEEN)

@@ -1,21 +1,31 @@
 """The evidence of a promotion: one JSON file that says what moves, why it may, and who asked.
 
-It stands beside the release file and is committed with it; its digest stands in the commit. It holds no clock
-and no path, so asking twice writes the same bytes.
+It stands beside the release file and is committed with it; its digest stands in the commit. Asking twice
+finds the first: apart from what was measured over the soak it holds no clock and no path.
 """
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationError,
+)
 
 from scripts.errors import Refused
+from scripts.papers import Calibration, DataQuality, Segments
 from scripts.release_file import Release
 
 Person = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f<>:]{1,100}$", strip_whitespace=True)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,1000}$", strip_whitespace=True)]
 Number = FiniteFloat | None
+DriftAnswer = Literal["no drift", "drift", "not enough data"]
 Row = dict[str, str | bool | int | FiniteFloat | None]
 
 
@@ -60,6 +70,7 @@ class Gate(_Facts):
     passed: bool
     saw: str
     needs: str
+    waivable: bool = False
     waiver: Waiver | None = None
 
     @property
@@ -68,11 +79,43 @@ class Gate(_Facts):
         return self.passed or self.waiver is not None
 
 
+class Traffic(_Facts):
+    """How an environment ran one release from `since` to `until`, as its Prometheus saw it.
+
+    Attributes:
+        samples: Observations of the release on its `pods`, at most `longest_gap_seconds` apart.
+        requests: Answered, without probes and scrapes; `error_share` of them with status 5xx.
+        available_share: Of the scrapes of all its pods, those that were answered.
+        queries: What was asked, by the name of the answer.
+    """
+
+    environment: str
+    namespace: str
+    release: Release
+    since: AwareDatetime
+    until: AwareDatetime
+    pods: int
+    samples: int
+    longest_gap_seconds: FiniteFloat
+    requests: FiniteFloat
+    error_share: FiniteFloat
+    p95_seconds: FiniteFloat
+    available_share: FiniteFloat
+    queries: dict[str, str]
+
+
+class Drift(_Facts):
+    """The worst that the environment said of its data over the soak."""
+
+    answer: DriftAnswer
+    query: str
+
+
 class Evidence(_Facts):
     """Everything a reviewer needs to know about one promotion.
 
-    `calibration`, `drift`, `data_quality` and `traffic` are slots: None means not measured, and the pull
-    request says so.
+    `images` are digests by service, `replaced_images` those of the release before. `calibration`, `segments`,
+    `data_quality`, `drift` and `traffic` are slots: None means not measured, and the pull request says so.
     """
 
     format: Literal[1] = 1
@@ -84,10 +127,13 @@ class Evidence(_Facts):
     benchmark: tuple[Row, ...]
     gates: tuple[Gate, ...]
     images: dict[str, str] = Field(default_factory=dict)
-    calibration: dict[str, Any] | None = None
-    drift: dict[str, Any] | None = None
-    data_quality: dict[str, Any] | None = None
-    traffic: dict[str, Any] | None = None
+    replaced_images: dict[str, str] = Field(default_factory=dict)
+    replaced_data_version: str | None = None
+    calibration: Calibration | None = None
+    segments: Segments | None = None
+    data_quality: DataQuality | None = None
+    drift: Drift | None = None
+    traffic: Traffic | None = None
     requested_by: Person
 
     def to_bytes(self) -> bytes:
@@ -118,9 +164,15 @@ class Evidence(_Facts):
         """Digest of the file."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
-    def anonymous_bytes(self) -> bytes:
-        """The same content whoever asks for this promotion."""
-        return self.model_copy(update={"requested_by": "anyone"}).to_bytes()
+    def lasting_bytes(self) -> bytes:
+        """The same content whoever asks for this promotion, and whenever.
+
+        Neither the asker is in it nor what was measured at that moment; what the gates need and who waived one are.
+        """
+        fields = self.model_dump(mode="json", exclude={"requested_by", "traffic", "drift", "gates"})
+        fields["needs"] = {gate.name: gate.needs for gate in self.gates}
+        waivers = {gate.name: gate.waiver.model_dump() for gate in self.gates if gate.waiver}
+        return json.dumps({**fields, "waivers": waivers}, sort_keys=True, allow_nan=False).encode()
 
     @property
     def moves(self) -> tuple[str, ...]:
@@ -135,7 +187,7 @@ class Evidence(_Facts):
     @property
     def risk(self) -> tuple[str, tuple[str, ...]]:
         """Low, Medium or High, and each reason for it."""
-        high = [f"gate {gate.name} is waived by {gate.waiver.by}" for gate in self.gates if gate.waiver]
+        high = [f"{gate.waiver.by} waived the gate {gate.name}" for gate in self.gates if gate.waiver]
         medium = ["first model of this environment"] if not self.replaces.has_model else []
         if self.verdict and self.verdict.answer == "non_inferior" and "model" in self.moves:
             medium.append("the model is not worse, and not proven better")

@@ -4,45 +4,27 @@ Killed anywhere and asked again, it ends the same.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 
-from scripts import deployment_history, gates
-from scripts.candidate import Candidate, Models, RegisteredModel, verified
+from scripts import deployment_history
+from scripts.bridge import Bridge, Wish
+from scripts.candidate import Models, RegisteredModel
 from scripts.errors import Refused
-from scripts.evidence import Evidence, Waiver
-from scripts.forge import Forge, PullRequest
-from scripts.local_forge import utc_now
+from scripts.evidence import Evidence
+from scripts.forge import PullRequest
+from scripts.gathering import Change, gathered
+from scripts.merge_preview import merged_tree
 from scripts.proposal import PROMOTION, Proposal, Published, publish
 from scripts.pull_request import promotion_body, title_of
 from scripts.release_file import UNRELEASED, Release, edit, evidence_path_of, parse, path_of
-from scripts.render import NoKustomize, difference
+from scripts.release_source import Source, source_of
+from scripts.render import NoKustomize, overlays
 from scripts.repository import TRUNK, Repository, temporary_copy
+from scripts.rules import rules_of
+from scripts.secret_shapes import refuse_secrets
 from scripts.taken_back import branch_start, refuse_what_was_taken_back
 
 MUTABLE_TAGS = ("latest", UNRELEASED)
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """The outside world of a promotion."""
-
-    forge: Forge
-    models: Models
-    clock: Callable[[], datetime] = utc_now
-    render: Callable[[Repository, str, str, str], str] = difference
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What somebody asks for. Without `model` or `image_tag` that half of the release stays as it is."""
-
-    environment: str
-    requested_by: str
-    model: str | None = None
-    image_tag: str | None = None
-    waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,23 +46,39 @@ class Opened:
 def open_promotion(bridge: Bridge, wish: Wish) -> Opened:
     """A pull request that brings a model, an image or both into an environment.
 
-    The alias is resolved once, here; everything after speaks of a version and a sha256.
-
     Raises:
         Refused: A gate, a hold, a rejection or another proposal says no.
     """
+    with temporary_copy(bridge.forge) as repository:
+        wanted = prepared(bridge, repository, wish)
+        if isinstance(wanted, Opened):
+            return wanted
+        live = parse(wanted.replaces)
+        return Opened.of(publish(bridge.forge, repository, wanted, bridge.clock()), wanted.release, live)
+
+
+def prepared(bridge: Bridge, repository: Repository, wish: Wish) -> Proposal | Opened:
+    """What would be proposed, with everything judged and nothing written; `Opened` when it is live already.
+
+    The alias is resolved once, here; everything after speaks of a version and a sha256.
+
+    Raises:
+        Refused: A gate, a hold or a rejection says no.
+    """
     named = bridge.models.registry.resolve(wish.model) if wish.model else None
-    with temporary_copy(bridge.forge.remote) as repository:
-        file = deployment_history.live_file(repository, wish.environment, TRUNK)
-        live = parse(file)
-        registered = named or _live_model(bridge.models, live)
-        release = _wanted(live, registered, wish.image_tag)
-        if release == live:
-            return Opened("live", live, live)
-        refuse_what_was_taken_back(bridge.forge, repository, wish.environment, live, release)
-        evidence = _evidence(wish, live, release, verified(bridge.models, registered))
-        proposal = _proposal(bridge, repository, file, evidence)
-        return Opened.of(publish(bridge.forge, repository, proposal, bridge.clock()), release, live)
+    rules = rules_of(repository, wish.environment, TRUNK)
+    file = deployment_history.live_file(repository, wish.environment, TRUNK)
+    live = parse(file)
+    source = source_of(repository, rules.source) if rules.source else None
+    registered = named or _registered(bridge.models, source.release if source else live)
+    release = _wanted(source.release if source else live, registered, wish.image_tag)
+    if source:
+        _refuse_other(wish, source, release)
+    if release == live:
+        return Opened("live", live, live)
+    refuse_what_was_taken_back(bridge.forge, repository, wish.environment, live, release)
+    evidence = gathered(bridge, repository, rules, source, Change(wish, live, release, registered))
+    return proposal_of(bridge, repository, file, evidence)
 
 
 def trailers(
@@ -103,27 +101,46 @@ def branch_digest(*contents: bytes) -> str:
     return hashlib.sha256(b"\0".join(contents)).hexdigest()[:12]
 
 
-def manifest_diff(bridge: Bridge, repository: Repository, environment: str, head: str) -> str | None:
-    """How the rendered manifests change, None without kustomize."""
+def manifest_diffs(
+    bridge: Bridge, repository: Repository, environment: str, head: str
+) -> dict[str, str] | None:
+    """How merging a head changes every environment's rendered manifests, by environment; None without kustomize.
+
+    The one that is meant comes first, also when nothing changes; of the others those that do.
+    """
+    after = merged_tree(repository, head)
+    others = [name for name in overlays(repository, after) if name != environment]
     try:
-        return bridge.render(repository, TRUNK, head, environment)
+        diffs = {name: bridge.render(repository, TRUNK, after, name) for name in (environment, *others)}
     except NoKustomize:
         return None
+    return {name: diff for name, diff in diffs.items() if diff or name == environment}
 
 
-def _live_model(models: Models, live: Release) -> RegisteredModel:
-    if not live.has_model:
+def _registered(models: Models, base: Release) -> RegisteredModel:
+    """The registry's entry of the model in a release."""
+    if not base.has_model:
         raise Refused(
             "no_model", "the environment has no model yet; name one, for example --model challenger"
         )
-    registered = models.registry.resolve(str(live.model_version))
-    if registered.sha256 != live.model_sha256:
+    registered = models.registry.resolve(str(base.model_version))
+    if registered.sha256 != base.model_sha256:
         raise Refused(
             "registry_disagrees",
             f"the registry says version {registered.version} is {registered.sha256[:12]},"
-            f" the release {live.model_sha256[:12]}; the registry was changed",
+            f" the release {base.model_sha256[:12]}; the registry was changed",
         )
     return registered
+
+
+def _refuse_other(wish: Wish, source: Source, release: Release) -> None:
+    """Refuse anything but what the source environment runs."""
+    if release != source.release:
+        raise Refused(
+            "other_than_source",
+            f"{wish.environment} takes what {source.environment} runs, {source.release.name}, and asked for"
+            f" was {release.name}; promote that to {source.environment} first",
+        )
 
 
 def _wanted(live: Release, registered: RegisteredModel, image_tag: str | None) -> Release:
@@ -139,32 +156,19 @@ def _wanted(live: Release, registered: RegisteredModel, image_tag: str | None) -
         raise Refused("bad_release", f"{wanted} cannot be written to a release file") from None
 
 
-def _evidence(wish: Wish, live: Release, release: Release, candidate: Candidate) -> Evidence:
-    moves = release.model_version != live.model_version
-    judged = gates.judged(
-        [
-            gates.verdict_gate(candidate.verdict, model_moves=moves, first=not live.has_model),
-            gates.benchmark_gate(candidate.benchmark, candidate.model.candidate, model_moves=moves),
-        ],
-        wish.waivers,
-    )
-    return Evidence(
-        environment=wish.environment,
-        release=release,
-        replaces=live,
-        model=candidate.model,
-        verdict=candidate.verdict,
-        benchmark=candidate.benchmark,
-        gates=judged,
-        requested_by=wish.requested_by,
-    )
+def proposal_of(bridge: Bridge, repository: Repository, file: bytes, evidence: Evidence) -> Proposal:
+    """What is to be merged for some evidence: a function of it and of the release file on the trunk.
 
-
-def _proposal(bridge: Bridge, repository: Repository, file: bytes, evidence: Evidence) -> Proposal:
+    Raises:
+        Refused: The evidence would show a secret, or is too long for a pull request.
+    """
     environment, release = evidence.environment, evidence.release
     changed = edit(file, release)
-    digest = branch_digest(evidence.anonymous_bytes(), changed)
+    digest = branch_digest(evidence.lasting_bytes(), changed)
     title = title_of(evidence)
+    refuse_secrets(evidence.to_bytes().decode(), "the evidence")
+    rollback = f'python -m scripts.promote rollback --environment {environment} --reason "…"'
+    promotion_body(evidence, diffs=None, rollback=rollback)  # a text too long is refused before any push
     paragraph = trailers(evidence.requested_by, release, evidence.model.data_version, evidence.sha256)
 
     def body(head: str) -> str:
@@ -172,8 +176,8 @@ def _proposal(bridge: Bridge, repository: Repository, file: bytes, evidence: Evi
         committed = repository.read(head, evidence_path_of(environment, release)) or b""
         return promotion_body(
             Evidence.from_bytes(committed),
-            diff=manifest_diff(bridge, repository, environment, head),
-            rollback=f'python -m scripts.promote rollback --environment {environment} --reason "…"',
+            diffs=manifest_diffs(bridge, repository, environment, head),
+            rollback=rollback,
         )
 
     return Proposal(

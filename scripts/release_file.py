@@ -69,8 +69,12 @@ def path_of(environment: str) -> str:
 
 def evidence_path_of(environment: str, release: Release) -> str:
     """Where the evidence for a release stands in the repository."""
-    folder = PurePosixPath("environments", environment_name(environment), "evidence")
-    return str(folder / f"{release.name}.json")
+    return f"{evidence_folder_of(environment)}/{release.name}.json"
+
+
+def evidence_folder_of(environment: str) -> str:
+    """Where all evidence of an environment stands in the repository."""
+    return str(PurePosixPath("environments", environment_name(environment), "evidence"))
 
 
 def parse(data: bytes) -> Release:

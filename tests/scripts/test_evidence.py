@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scripts.errors import Refused
-from scripts.evidence import Evidence
+from scripts.evidence import Drift, Evidence, Waiver
 from tests.scripts.test_pull_request import evidence
 
 
@@ -16,10 +16,25 @@ def test_the_bytes_are_the_same_for_the_same_facts_and_come_back() -> None:
     assert data.endswith(b"}\n")
 
 
-def test_the_bytes_without_the_asker_are_the_same_for_every_asker() -> None:
-    other = evidence(requested_by="bo")
+def test_what_lasts_is_the_same_for_every_asker_and_at_any_time() -> None:
+    drift = Drift(answer="no drift", query="drift")
+    gates = tuple(gate.model_copy(update={"saw": "other numbers"}) for gate in evidence().gates)
+    other = evidence(requested_by="bo", drift=drift, gates=gates)
     assert other.sha256 != evidence().sha256
-    assert other.anonymous_bytes() == evidence().anonymous_bytes()
+    assert other.lasting_bytes() == evidence().lasting_bytes()
+
+
+def test_what_lasts_has_waivers_needs_images_and_papers_in_it() -> None:
+    (gate,) = evidence().gates
+    waived = gate.model_copy(update={"waiver": Waiver(by="cy", reason="a holiday")})
+    needier = gate.model_copy(update={"needs": "more"})
+    for other in (
+        evidence(gates=(waived,)),
+        evidence(gates=(needier,)),
+        evidence(images={"forecast": "sha256:1"}),
+        evidence(verdict=None),
+    ):
+        assert other.lasting_bytes() != evidence().lasting_bytes()
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_a_gate_without_a_good_answer_opens_nothing_and_names_the_reason(
     with pytest.raises(Refused) as caught:
         world.open()
     assert text in str(caught.value)
-    assert caught.value.reason in {"gate_gate", "gate_benchmark"}
+    assert caught.value.reason in {"gate_better_than_champion", "gate_benchmark"}
     assert world.refs() == refs
 
 
@@ -214,11 +214,11 @@ def test_a_waiver_is_kept_in_the_evidence_with_name_and_reason(world: World) -> 
     world.train(
         1, verdict={"answer": "worse", "against": "naive", "ratio": float("nan"), "lower": 1, "upper": 2}
     )
-    waivers = {"gate": Waiver(by="cy", reason="a holiday that no model knows")}
+    waivers = {"better_than_champion": Waiver(by="cy", reason="a holiday that no model knows")}
     opened = world.open(waivers=waivers)
     assert opened.pull_request is not None
     gate = evidence_in(opened.pull_request.body).gates[0]
-    assert (gate.passed, gate.waiver) == (False, waivers["gate"])
+    assert (gate.passed, gate.waiver) == (False, waivers["better_than_champion"])
     assert "worse" in gate.saw
     assert "## Risk: High" in opened.pull_request.body
     assert "waived by cy: a holiday" in opened.pull_request.body
@@ -227,7 +227,7 @@ def test_a_waiver_is_kept_in_the_evidence_with_name_and_reason(world: World) -> 
 def test_a_waiver_that_was_not_needed_leaves_no_trace_and_an_unknown_one_is_refused(world: World) -> None:
     world.train(1)
     waiver = Waiver(by="cy", reason="why not")
-    opened = world.open(waivers={"gate": waiver})
+    opened = world.open(waivers={"better_than_champion": waiver})
     assert opened.pull_request is not None
     assert evidence_in(opened.pull_request.body).gates[0].waiver is None
     with pytest.raises(Refused, match="'bundle' cannot be waived"):
@@ -332,9 +332,9 @@ def test_an_approved_one_is_never_overwritten(world: World) -> None:
     world.train(1)
     first = world.open().pull_request
     assert first is not None
-    world.forge.acting_as("bo").approve(first.number, first.head)
+    world.forge.acting_as("approver").approve(first.number, first.head)
     world.train(2)
-    with pytest.raises(Refused, match="is approved by bo; merge or close it first"):
+    with pytest.raises(Refused, match="is approved by approver; merge or close it first"):
         world.open()
     assert world.forge.get(1).head == first.head
     assert open_numbers(world) == [1]
@@ -344,13 +344,13 @@ def test_an_approved_one_is_never_overwritten(world: World) -> None:
 def test_one_that_a_person_closed_is_a_rejection_until_a_commit_lifts_it(world: World) -> None:
     world.train(1)
     world.open()
-    world.forge.acting_as("bo").close(1, "not this week")
+    world.forge.acting_as("approver").close(1, "not this week")
     for tag in ("abc1234", "abc1234"):
-        with pytest.raises(Refused, match="#1 for 1-abc1234 was closed by bo") as caught:
+        with pytest.raises(Refused, match="#1 for 1-abc1234 was closed by approver") as caught:
             world.open("1", tag)
         assert caught.value.reason == "rejected"
     world.train(1, verdict={"answer": "better", "against": "ma3", "ratio": 0.5, "lower": 0.4, "upper": 0.6})
-    with pytest.raises(Refused, match="was closed by bo"):  # other evidence is still the same release
+    with pytest.raises(Refused, match="was closed by approver"):  # other evidence is still the same release
         world.open("1")
     world.now += timedelta(minutes=1)
     world.commit_as_person("next week\n\nUn-hold: 1-abc1234 the week is over")

@@ -1,13 +1,15 @@
 """The pull request's text: complete, under the forges' limit, and nothing in it can break out of its place."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.errors import Refused
-from scripts.evidence import Evidence, Gate, Model, Verdict, Waiver
+from scripts.evidence import Drift, Evidence, Gate, Model, Traffic, Verdict, Waiver
+from scripts.papers import Calibration, DataQuality, Interval, Segment, Segments
 from scripts.pull_request import MAX_CHARACTERS, evidence_in, promotion_body
 from scripts.release_file import Release
 
@@ -33,7 +35,7 @@ def evidence(**fields: object) -> Evidence:
         model=model,
         verdict=Verdict(answer="better", against="theta", ratio=0.9, lower=0.85, upper=0.95),
         benchmark=({"candidate": "mix", "wape": 0.41234}, {"candidate": "naive", "wape": None}),
-        gates=(Gate(name="gate", passed=True, saw="better", needs="better"),),
+        gates=(Gate(name="better_than_champion", passed=True, saw="better", needs="better"),),
         requested_by="ada",
     )
     return whole.model_copy(update=fields)
@@ -41,18 +43,18 @@ def evidence(**fields: object) -> Evidence:
 
 def test_the_text_says_what_moves_why_it_may_and_how_to_undo_it() -> None:
     diff = "--- a\n+++ b\n-        image: forecast:abc1234\n+        image: forecast:9c0d7e2\n"
-    body = promotion_body(evidence(), diff=diff, rollback=ROLLBACK)
+    body = promotion_body(evidence(), diffs={"staging": diff}, rollback=ROLLBACK)
     for part in (
         "**staging: model 12, image 9c0d7e2**, asked for by ada.",
         "| image | `abc1234` | `9c0d7e2` |",
         "| model | `11` | `12` |",
         "## Risk: Medium",
         "- image and model move together",
-        "| gate | yes | better | better |",
-        "`mix` is **better** against `theta`: loss ratio 0.9000, bounds 0.8500 to 0.9500",
+        "| better_than_champion | yes | better | better |",
+        "`mix` is **better** against `theta` in the paired test: loss ratio 0.9000, bounds 0.8500 to 0.9500",
         "| candidate | wape |\n|---|---|\n| mix | 0.4123 |\n| naive | - |",
-        "Trained on data version `2026-10.0123456789ab` until 2026-10",
-        "- drift: not measured",
+        "trained on data version `2026-10.0123456789ab` until 2026-10",
+        "Drift: not measured.",
         "```diff\n" + diff + "```",
         ROLLBACK,
         evidence().sha256,
@@ -83,11 +85,17 @@ def test_the_text_says_what_moves_why_it_may_and_how_to_undo_it() -> None:
         (
             {
                 "gates": (
-                    Gate(name="gate", passed=False, saw="x", needs="y", waiver=Waiver(by="cy", reason="z")),
+                    Gate(
+                        name="better_than_champion",
+                        passed=False,
+                        saw="x",
+                        needs="y",
+                        waiver=Waiver(by="cy", reason="z"),
+                    ),
                 )
             },
             "High",
-            "waived by cy",
+            "cy waived the gate",
         ),
     ],
 )
@@ -99,8 +107,112 @@ def test_the_risk_follows_from_what_moves_and_what_was_waived(
     assert any(reason in each for each in reasons)
 
 
+def test_a_first_release_replaces_nothing() -> None:
+    body = promotion_body(
+        evidence(replaces=NOW.model_copy(update={"model_version": 0})), diffs=None, rollback="x"
+    )
+    assert "| image | none | `9c0d7e2` |\n| model | none | `12` |" in body
+    assert "| data version | none | `2026-10.0123456789ab` |" in body
+
+
+def test_images_are_shown_with_their_bytes_before_and_after() -> None:
+    digests = {name: f"sha256:{name[0] * 64}" for name in ("collector", "decision")}
+    images = {"images": digests, "replaced_images": {"decision": f"sha256:{'1' * 64}"}}
+    body = promotion_body(
+        evidence(**images, replaced_data_version="2026-09.aaaaaaaaaaaa"), diffs=None, rollback="x"
+    )
+    for row in (
+        "| data version | `2026-09.aaaaaaaaaaaa` | `2026-10.0123456789ab` |",
+        "| bytes of `collector` | not recorded | `sha256:cccccccccccc…` |",
+        "| bytes of `decision` | `sha256:111111111111…` | `sha256:dddddddddddd…` |",
+    ):
+        assert row in body
+
+
+PAPERS = {
+    "calibration": Calibration(
+        observations=7200,
+        first_month="2026-05",
+        last_month="2026-10",
+        intervals=(Interval(level=0.5, covered=0.4973), Interval(level=0.8, covered=None)),
+    ),
+    "segments": Segments(
+        against="theta",
+        rows=(
+            Segment(kind="size", name="small", observations=2400, challenger=0.3, champion=0.25, ratio=1.2),
+            Segment(
+                kind="category", name="a | <b>", observations=9, challenger=0.0, champion=0.0, ratio=None
+            ),
+        ),
+    ),
+    "data_quality": DataQuality(accepted=1_234_567, refused=12, reasons={"x": 2, "price_not_positive": 10}),
+    "drift": Drift(answer="not enough data", query="x"),
+    "traffic": Traffic(
+        environment="staging",
+        namespace="shop-staging",
+        release=NEW,
+        since=datetime(2026, 11, 1, 9, tzinfo=UTC),
+        until=datetime(2026, 11, 1, 10, tzinfo=UTC),
+        pods=2,
+        samples=480,
+        longest_gap_seconds=15,
+        requests=36_012.4,
+        error_share=0.000333,
+        p95_seconds=0.0451,
+        available_share=1,
+        queries={"requests": "sum(x)"},
+    ),
+}
+
+
+def test_every_slot_that_is_filled_is_shown() -> None:
+    body = promotion_body(evidence(**PAPERS), diffs=None, rollback="x")
+    for part in (
+        "7,200 forecasts of 2026-05 to 2026-10, made without knowing them:",
+        "| 50 % | 49.7 % |\n| 80 % | - |",
+        "| part | forecasts | challenger's loss | loss of `theta` | ratio |",
+        "| size: small | 2,400 | 0.3000 | 0.2500 | **1.2000** |",
+        r"| category: a \| &lt;b> | 9 | 0.0000 | 0.0000 | - |",
+        "Quality: 1,234,567 events accepted, 12 rows refused.\n\n- price\\_not\\_positive: 10\n- x: 2",
+        "Drift: **not enough data**, the worst that the pods said",
+        "staging ran exactly this release from 2026-11-01 09:00:00 to 2026-11-01 10:00:00 UTC",
+        "| seen serving it | 2 pods, 480 observations, at most 15 s apart |\n| requests | 36,012 |",
+        "| status 5xx | 0.0333 % |\n| 95th percentile | 45.1 ms |\n| scrapes answered | 100 % |",
+    ):
+        assert part in body, part
+    assert evidence_in(body) == evidence(**PAPERS)
+
+
+def test_every_slot_that_is_empty_says_so() -> None:
+    body = promotion_body(evidence(), diffs=None, rollback="x")
+    assert body.count("Not measured.") == 3
+    assert "Quality: not measured." in body
+    assert "Drift: not measured." in body
+
+
+def test_the_manifests_of_every_environment_that_changes_are_shown_each_with_its_part_of_the_room() -> None:
+    body = promotion_body(
+        evidence(), diffs={"staging": "+a: 1\n", "production": "", "local": "+b: 2\n"}, rollback="x"
+    )
+    assert "The rendered manifests of staging change in these lines:\n\n```diff\n+a: 1\n```" in body
+    assert "**Empty**: the rendered manifests of production do not change." in body
+    assert "The rendered manifests of local change in these lines:\n\n```diff\n+b: 2\n```" in body
+    long = {name: f"+{name}\n" * 20_000 for name in ("staging", "production", "local")}
+    body = promotion_body(evidence(**PAPERS), diffs=long, rollback="x")
+    assert len(body) < MAX_CHARACTERS
+    shown = [body.count(f"\n+{name}") for name in long]
+    assert all(count > 500 for count in shown)
+
+
+def test_diffs_make_way_for_a_long_evidence() -> None:
+    rows = tuple({"candidate": f"c{index}", "note": "x" * 900} for index in range(30))
+    body = promotion_body(evidence(benchmark=rows), diffs={"staging": "+x\n" * 90_000}, rollback="x")
+    assert 59_500 < len(body) <= MAX_CHARACTERS
+    assert evidence_in(body).benchmark == rows
+
+
 def test_without_verdict_and_benchmark_the_text_says_so() -> None:
-    body = promotion_body(evidence(verdict=None, benchmark=()), diff=None, rollback=ROLLBACK)
+    body = promotion_body(evidence(verdict=None, benchmark=()), diffs=None, rollback=ROLLBACK)
     assert "No verdict was recorded" in body
     assert "No benchmark was recorded" in body
     assert "there was no kustomize where this was opened" in body
@@ -108,43 +220,43 @@ def test_without_verdict_and_benchmark_the_text_says_so() -> None:
 
 def test_an_empty_diff_is_flagged() -> None:
     assert "**Empty**: the rendered manifests of staging do not change." in promotion_body(
-        evidence(), diff="", rollback="x"
+        evidence(), diffs={"staging": ""}, rollback="x"
     )
 
 
 @pytest.mark.parametrize("diff", ["+x\n" * 500_000, "+" + "x" * 1_000_000, "+" + "`" * 29_000])
 def test_a_diff_of_any_size_stays_under_the_limit(diff: str) -> None:
     rows = tuple({"candidate": f"c{index}", "wape": 0.5} for index in range(60))
-    body = promotion_body(evidence(benchmark=rows), diff=diff, rollback=ROLLBACK)
+    body = promotion_body(evidence(benchmark=rows), diffs={"staging": diff}, rollback=ROLLBACK)
     assert len(body) < MAX_CHARACTERS
     assert "30 more rows are in the evidence file." in body
     assert evidence_in(body) == evidence(benchmark=rows)
 
 
 def test_a_cut_diff_says_how_much_is_left_out() -> None:
-    body = promotion_body(evidence(), diff="+0123456789\n" * 5000, rollback=ROLLBACK)
-    assert "The first 2500 of 5000 lines; `kustomize build environments/staging` shows all." in body
+    body = promotion_body(evidence(), diffs={"staging": "+0123456789\n" * 5000}, rollback=ROLLBACK)
+    assert "staging, the first 2500 of 5000 lines; `kustomize build environments/staging` shows all:" in body
 
 
 def test_evidence_that_no_pull_request_can_hold_is_refused() -> None:
     rows = tuple({"candidate": "c" * 200, "note": "x" * 3000} for _ in range(30))
     with pytest.raises(Refused, match="forges take 60000"):
-        promotion_body(evidence(benchmark=rows), diff=None, rollback=ROLLBACK)
+        promotion_body(evidence(benchmark=rows), diffs=None, rollback=ROLLBACK)
 
 
 texts = st.text(st.sampled_from("`|<>@#*_[]()\\\n\r ~-\"'{}a1é\u2028"), min_size=1, max_size=40)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(texts, texts, texts)
 def test_no_text_breaks_out_of_its_cell_or_its_block(saw: str, reason: str, name: str) -> None:
     row = {"candidate": "mix", name: saw}
-    gates = (Gate(name="gate", passed=True, saw=saw, needs=reason),)
+    gates = (Gate(name="better_than_champion", passed=True, saw=saw, needs=reason),)
     verdict = Verdict(answer="better", against=name, ratio=0.9, lower=0.8, upper=1.0, reasons=(reason,))
     whole = evidence(gates=gates, verdict=verdict, benchmark=(row,))
-    body = promotion_body(whole, diff=f"+{saw}", rollback=ROLLBACK)
+    body = promotion_body(whole, diffs={"staging": f"+{saw}"}, rollback=ROLLBACK)
     assert evidence_in(body) == whole
-    (gate_row,) = [line for line in body.split("\n") if line.startswith("| gate | yes")]
+    (gate_row,) = [line for line in body.split("\n") if line.startswith("| better_than_champion | yes")]
     assert len(re.findall(r"(?<!\\)\|", gate_row)) == 5
     assert "<" not in gate_row
 

@@ -1,24 +1,29 @@
 """A small world for promotions: a local forge, a registry in memory, a real model store, a clock set by hand."""
 
+import difflib
 import json
 import shutil
+from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ml.errors import BundleRefused, ModelNotFound
 from ml.model_store import ModelStore
+from scripts.bridge import Bridge, Wish
 from scripts.candidate import BENCHMARK, VERDICT, Models
 from scripts.git import Git
 from scripts.local_forge import LocalForge
 from scripts.merging import Merged, merge
-from scripts.promotion import Bridge, Opened, Wish, open_promotion
+from scripts.promotion import Opened, open_promotion
 from scripts.release_file import Release, parse, path_of
 from scripts.render import NoKustomize
 from scripts.repository import TRUNK, Repository
+from scripts.rules import rules_path_of
+from tests.scripts.watched import MemoryImages, MemoryMetrics
 
 RELEASE = b"""# What runs here. Edited by scripts/promote.py, line by line.
 apiVersion: v1
@@ -33,6 +38,32 @@ data:
   model_version: "0"
   model_sha256: "0000000000000000000000000000000000000000000000000000000000000000"
 """
+ANYTHING_GOES = b"""# What a release needs here.
+needs_approval: false
+images: false
+"""
+IMAGES = b"""# What a release needs here.
+needs_approval: false
+images: true
+"""
+APPROVED = b"""# What a release needs here.
+needs_approval: true
+images: false
+"""
+FROM_STAGING = b"""# What a release needs here.
+source: staging
+soak_minutes: 60
+needs_approval: true
+images: true
+limits:
+  p95_seconds: 0.5
+  error_share: 0.01
+  min_requests: 1000
+  available_share: 0.99
+"""
+RULES = {"production": APPROVED}
+"""Of an environment in a world that says nothing else; the others let anything in."""
+
 DATA_VERSION = "2026-10.0123456789ab"
 
 
@@ -76,6 +107,9 @@ class MemoryRegistry:
             raise ModelNotFound(f"no {name}")
         return self.papers[version, name]
 
+    def set_alias(self, alias: str, version: int, /) -> None:
+        self.aliases[alias] = version
+
 
 def load_bundle(data: bytes, digest: str) -> TinyManifest:
     if sha256(data).hexdigest() != digest:
@@ -89,6 +123,23 @@ def load_snapshot(data: bytes, digest: str) -> object:
     return data
 
 
+def overlay(environment: str) -> bytes:
+    """A `kustomization.yaml` that says where an environment runs and where its images come from."""
+    images = "".join(
+        f"  - name: {name}\n    newName: registry.example.com/shop/{name}\n"
+        for name in ("decision", "forecast")
+    )
+    head = f"kind: Kustomization\nnamespace: shop-{environment}\nresources:\n  - release.yaml\n"
+    return f"{head}images:\n{images}".encode()
+
+
+def release_diff(repository: Repository, base: str, head: str, environment: str) -> str:
+    """In place of kustomize, whose start takes longer than most tests: how the release file changes."""
+    sides = ((repository.read(each, path_of(environment)) or b"").decode() for each in (base, head))
+    before, after = (side.splitlines(keepends=True) for side in sides)
+    return "".join(difflib.unified_diff(before, after, f"{environment} before", f"{environment} after"))
+
+
 def no_kustomize(repository: Repository, base: str, head: str, environment: str) -> str:
     raise NoKustomize
 
@@ -97,18 +148,30 @@ class World:
     """Everything a promotion touches, and the verbs that tests say often."""
 
     def __init__(
-        self, folder: Path, environments: tuple[str, ...] = ("local",), release: bytes = RELEASE
+        self,
+        folder: Path,
+        environments: tuple[str, ...] = ("local",),
+        release: bytes = RELEASE,
+        rules: Mapping[str, bytes] = RULES,
     ) -> None:
         self.folder, self.now = folder, datetime(2026, 11, 1, 9, tzinfo=UTC)
         for environment in environments:
-            file = folder / "tree" / path_of(environment)
-            file.parent.mkdir(parents=True)
-            file.write_bytes(release)
+            overlay_path = PurePosixPath(path_of(environment)).with_name("kustomization.yaml")
+            files = {
+                path_of(environment): release,
+                rules_path_of(environment): rules.get(environment, ANYTHING_GOES),
+                str(overlay_path): overlay(environment),
+            }
+            for path, data in files.items():
+                file = folder / "tree" / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
         self.forge = LocalForge.create(folder / "forge.git", folder / "tree", "promoter", clock=self.tick)
         self.git = Git(folder / "forge.git")
         (folder / "models").mkdir()
         self.registry, self.store = MemoryRegistry(), ModelStore(folder / "models")
         self.models = Models(self.registry, self.store, load_bundle, load_snapshot)
+        self.images, self.metrics = MemoryImages(), MemoryMetrics(self.tick)
         self.promoted: dict[int, Merged] = {}
 
     def copied(self, folder: Path) -> "World":
@@ -117,6 +180,7 @@ class World:
             shutil.copytree(self.folder / part, folder / part)
         other = copy(self)
         other.registry, other.promoted = deepcopy(self.registry), dict(self.promoted)
+        other.images, other.metrics = deepcopy(self.images), self.metrics.copied(other.tick)
         other.folder, other.git, other.store = (
             folder,
             Git(folder / "forge.git"),
@@ -133,7 +197,7 @@ class World:
 
     @property
     def bridge(self) -> Bridge:
-        return Bridge(self.forge, self.models, self.tick, no_kustomize)
+        return Bridge(self.forge, self.models, self.tick, release_diff, self.images, self.metrics)
 
     def train(
         self, version: int, *, verdict: Any = "good", benchmark: Any = "good", snapshot: bool = True
@@ -175,7 +239,7 @@ class World:
         )
 
     def merge(self, number: int | None = None, environment: str = "local") -> Merged:
-        return merge(self.forge, environment, number)
+        return merge(self.bridge, environment, number)
 
     def promote(self, version: int, image_tag: str = "abc1234", environment: str = "local") -> Merged:
         """Train, open and merge; `promoted` keeps the outcome by version."""
@@ -185,6 +249,11 @@ class World:
         assert opened.pull_request is not None
         self.promoted[version] = self.merge(opened.pull_request.number, environment)
         return self.promoted[version]
+
+    def soak(self, environment: str = "staging", minutes: float = 61) -> None:
+        """Let the pods of an environment serve what is live there for some minutes."""
+        self.metrics.serve(f"shop-{environment}", self.live(environment), self.now)
+        self.now += timedelta(minutes=minutes)
 
     def file(self, environment: str = "local") -> bytes:
         return self.git.read(TRUNK, path_of(environment)) or b""

@@ -57,7 +57,7 @@ def evidence(candidate: str, **changes: Any) -> dict[str, Any]:
         "benchmark": BENCHMARK,
         "gates": [
             {
-                "name": "gate",
+                "name": "better_than_champion",
                 "passed": True,
                 "saw": "better against ma3",
                 "needs": "a finite ratio",

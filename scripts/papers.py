@@ -1,0 +1,75 @@
+"""What a training leaves for the reviewer beside verdict and benchmark: small JSON files with the version."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from ml.errors import ModelNotFound
+
+CALIBRATION = "calibration.json"
+DATA_QUALITY = "data_quality.json"
+SEGMENTS = "segments.json"
+
+Count = Annotated[int, Field(ge=0)]
+Number = FiniteFloat | None
+
+
+class Paper(BaseModel):
+    """A record of the training; a number without meaning is null."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Kind = TypeVar("Kind", bound=Paper)
+
+
+class Interval(Paper):
+    """How often the outcome fell into the interval that promised to hold it with share `level`."""
+
+    level: FiniteFloat
+    covered: Number
+
+
+class Calibration(Paper):
+    """Whether the intervals held what they promise, over the backtest's months."""
+
+    observations: Count
+    first_month: str
+    last_month: str
+    intervals: tuple[Interval, ...]
+
+
+class Segment(Paper):
+    """One part of the portfolio; losses are mean scaled pinball losses, `ratio` is loss over loss."""
+
+    kind: str
+    name: str
+    observations: Count
+    challenger: Number
+    champion: Number
+    ratio: Number
+
+
+class Segments(Paper):
+    """Challenger and what it was judged `against`, part by part."""
+
+    against: str
+    rows: tuple[Segment, ...]
+
+
+class DataQuality(Paper):
+    """Events that the lake took, and rows that it refused, by reason."""
+
+    accepted: Count
+    refused: Count
+    reasons: dict[str, Count]
+
+
+def read(artifact: Callable[[int, str], bytes], version: int, name: str, kind: type[Kind]) -> Kind | None:
+    """A paper of a model version, None where the training kept none that can be read."""
+    try:
+        return kind.model_validate(json.loads(artifact(version, name)))
+    except (ModelNotFound, ValidationError, ValueError):
+        return None
