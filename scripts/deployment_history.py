@@ -11,16 +11,6 @@ UN_HOLD = "Un-hold"
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """A commit that changed an environment's release."""
-
-    commit: Commit
-    before: Release | None
-    after: Release
-    is_rollback: bool
-
-
-@dataclass(frozen=True)
 class Hold:
     """What may not be proposed: a model, an image or (both set) their pair.
 
@@ -48,6 +38,17 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """A commit that changed an environment's release; `broke` is the hold that `after` was under until then."""
+
+    commit: Commit
+    before: Release | None
+    after: Release
+    is_rollback: bool
+    broke: Hold | None = None
+
+
+@dataclass(frozen=True)
 class UnHold:
     """A commit trailer `Un-hold: [<environment>/]<model version>-<image tag> <reason>`."""
 
@@ -59,12 +60,16 @@ class UnHold:
 
 @dataclass
 class DeploymentHistory:
-    """Deployments of one environment, oldest first, and the holds in force."""
+    """Deployments of one environment, oldest first, and the holds in force.
+
+    `unreadable` are the commits that left no release file or one that cannot be parsed.
+    """
 
     environment: str
     deployments: list[Deployment] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
     un_holds: list[UnHold] = field(default_factory=list)
+    unreadable: list[Commit] = field(default_factory=list)
 
     @property
     def live(self) -> Deployment | None:
@@ -107,7 +112,9 @@ def read(git: Git, environment: str, trunk: str) -> DeploymentHistory:
     lifting = git.commits("--first-parent", "--reverse", f"--grep=^{UN_HOLD}:", trunk)
     parsed = {commit.id: _parsed(data) for commit, data in zip(touching, files, strict=True)}
     ordered = _in_order(git, trunk, touching, lifting) if lifting else touching
-    return replay(environment, [(commit, parsed.get(commit.id)) for commit in ordered])
+    history = replay(environment, [(commit, parsed.get(commit.id)) for commit in ordered])
+    history.unreadable = [commit for commit in touching if parsed[commit.id] is None]
+    return history
 
 
 def _in_order(git: Git, trunk: str, *selections: Sequence[Commit]) -> list[Commit]:
@@ -146,6 +153,7 @@ def replay(environment: str, commits: Iterable[tuple[Commit, Release | None]]) -
 
 
 def _deploy(history: DeploymentHistory, commit: Commit, before: Release | None, after: Release) -> None:
+    broke = history.hold_on(after)
     history.holds = [hold for hold in history.holds if not hold.covers(after)]  # merged, so wanted
     model_back, image_back = _went_back(history.deployments, before, after)
     rollback = before is not None and (model_back or image_back)
@@ -153,7 +161,7 @@ def _deploy(history: DeploymentHistory, commit: Commit, before: Release | None, 
         model = before.model_version if model_back else None
         image = before.image_tag if image_back else None
         history.holds.append(Hold(before, commit, model, image))
-    history.deployments.append(Deployment(commit, before, after, rollback))
+    history.deployments.append(Deployment(commit, before, after, rollback, broke))
 
 
 def _went_back(past: Sequence[Deployment], before: Release | None, after: Release) -> tuple[bool, bool]:
