@@ -1,117 +1,124 @@
-"""Whether a pull request is exactly what promote would have written, recomputed from Git alone."""
+"""Whether a pull request is exactly what promote writes for it now: everything is computed anew.
 
-from scripts import deployment_history
-from scripts.errors import Refused
-from scripts.evidence import Evidence
+The evidence is compared with the registry, the model's bytes, the images and the environment it came from; the
+release file, trailers, title and text with what follows from the evidence; the people with each other. Judged is
+against the trunk of now, so what was refused passes once its cause is gone.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from scripts import rollback
+from scripts.bridge import Bridge
+from scripts.candidate import servable
+from scripts.check_case import Case, case_of, check_paths, compare
+from scripts.check_evidence import check_world, evidence_of
+from scripts.check_people import check_people
+from scripts.errors import Broken
 from scripts.forge import PullRequest
-from scripts.git import Commit
-from scripts.proposal import PROMOTION, ROLLBACK, branches_of
-from scripts.pull_request import evidence_in
-from scripts.release_file import Release, edit, evidence_path_of, parse, path_of
-from scripts.repository import TRUNK, Repository
-
-NEEDS_APPROVAL = frozenset({"production"})
+from scripts.not_as_promised import NotAsPromised, refuse_other
+from scripts.promotion import manifest_diffs, proposal_of
+from scripts.proposal import PROMOTION, ROLLBACK, Kind, Proposal, branches_of
+from scripts.release_file import Release, path_of
+from scripts.repository import Repository
 
 
-class NotAsPromised(Refused):
-    """The pull request is not what promote writes for it."""
+@dataclass(frozen=True)
+class Checked:
+    """A pull request that may be merged.
 
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__("check_failed", f"#{number} {message}")
+    Attributes:
+        alters: The environments whose rendered manifests it changes; None where nothing could render them.
+        awaits: What is still missing before the merge, None when nothing is.
+    """
+
+    kind: Kind
+    environment: str
+    release: Release
+    alters: tuple[str, ...] | None
+    awaits: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For a program to read."""
+        return {
+            "kind": self.kind,
+            "environment": self.environment,
+            "release": self.release.model_dump(),
+            "alters": None if self.alters is None else list(self.alters),
+            "awaits": self.awaits,
+        }
 
 
-def checked(repository: Repository, pull_request: PullRequest, environment: str) -> Release:
-    """The release that merging would bring.
+def checked(
+    bridge: Bridge, repository: Repository, pull_request: PullRequest, environment: str, *, approved: bool
+) -> Checked:
+    """The pull request, once everything about it was found to be as promote writes it.
+
+    Args:
+        bridge: Forge, registry, store and images to compare with.
+        repository: A copy of the forge's.
+        pull_request: Which.
+        environment: The one that it may change.
+        approved: Whether it must have the approval that its environment needs, as before a merge.
 
     Raises:
-        Refused: It touches more than the release, its evidence, trailers, text and history do not agree, or an
-            approval is missing or comes from who asked.
+        Refused: Something differs, is missing or comes from the wrong person.
+        Broken: The registry, the store or kustomize cannot be asked.
     """
-    commit = repository.commit(pull_request.head)
-    live = deployment_history.live_file(repository, environment, TRUNK)
-    proposed = repository.read(commit.id, path_of(environment)) or b""
-    release = parse(proposed)
-    if edit(live, release) != proposed:
-        raise NotAsPromised(pull_request.number, "changes more than the values of the release, or is stale")
-    if pull_request.branch.startswith(branches_of(environment, PROMOTION)):
-        _check_promotion(repository, pull_request, commit, environment, release)
-    elif pull_request.branch.startswith(branches_of(environment, ROLLBACK)):
-        _check_rollback(repository, pull_request, commit, environment, release)
+    kind = kind_of(pull_request, environment)
+    case = case_of(replace(bridge, render=cache(bridge.render)), repository, pull_request, environment)
+    if kind == PROMOTION:
+        evidence = evidence_of(case)
+        check_world(case, evidence)
+        compare(case, proposal_of(case.bridge, repository, case.file, evidence))
     else:
-        raise NotAsPromised(pull_request.number, f"comes from {pull_request.branch!r}, not from promote")
-    _check_approval(pull_request, commit, environment)
-    return release
+        evidence = None
+        compare(case, written_rollback(case))
+    alters = _alters(case)
+    awaits = check_people(pull_request, case.commit, evidence, case.rules, approved=approved)
+    return Checked(kind, environment, case.release, alters, awaits)
 
 
-def _check_promotion(
-    repository: Repository, pull_request: PullRequest, commit: Commit, environment: str, release: Release
-) -> None:
-    number, path = pull_request.number, evidence_path_of(environment, release)
-    _check_paths(repository, number, commit, {path_of(environment), path})
-    evidence = Evidence.from_bytes(repository.read(commit.id, path) or b"")
-    live = parse(deployment_history.live_file(repository, environment, TRUNK))
-    facts = {
-        "environment": (evidence.environment, environment),
-        "release": (evidence.release, release),
-        "replaced release": (evidence.replaces, live),
-        "JSON block": (evidence_in(pull_request.body), evidence),
-        "trailer Evidence-Sha256": (commit.trailer("Evidence-Sha256"), evidence.sha256),
-        "trailer Requested-by": (commit.trailer("Requested-by"), evidence.requested_by),
-        **_release_trailers(commit, release),
-    }
-    _check_equal(number, facts)
-    closed = [gate.name for gate in evidence.gates if not gate.opens]
-    if closed or not evidence.gates:
-        raise NotAsPromised(number, f"has a closed gate: {', '.join(closed) or 'none was judged'}")
-    hold = deployment_history.read(repository, environment, TRUNK).hold_on(release)
-    if hold:
-        raise NotAsPromised(number, f"brings back what is held: {hold}")
+def kind_of(pull_request: PullRequest, environment: str) -> Kind:
+    """Whether it promotes or rolls back, by its branch, which only promote may push."""
+    for kind in (PROMOTION, ROLLBACK):
+        if pull_request.branch.startswith(branches_of(environment, kind)):
+            return kind
+    raise NotAsPromised(pull_request.number, f"comes from {pull_request.branch!r}, not from promote")
 
 
-def _check_rollback(
-    repository: Repository, pull_request: PullRequest, commit: Commit, environment: str, release: Release
-) -> None:
-    _check_paths(repository, pull_request.number, commit, {path_of(environment)})
-    undone = deployment_history.read(repository, environment, TRUNK).to_revert()
-    wanted = undone[-1].before if undone else None
-    facts = {"release": (release, wanted), **_release_trailers(commit, release)}
-    _check_equal(pull_request.number, facts)
-    for deployment in undone:
-        if f"This reverts commit {deployment.commit.id}." not in commit.message:
-            raise NotAsPromised(pull_request.number, f"does not say that it reverts {deployment.commit.id}")
+def written_rollback(case: Case) -> Proposal:
+    """What promote writes for the rollback that is due now, which this should be."""
+    check_paths(case, {path_of(case.environment)})
+    requested_by = case.commit.trailer("Requested-by")
+    if requested_by is None:
+        raise NotAsPromised(case.number, "does not say who asked: one trailer Requested-by is needed")
+    reason = rollback.reason_of(case.commit)
+    way = rollback.way_back(case.repository, case.environment, requested_by, reason)
+    refuse_other(case.number, {"release": (case.release, way.earlier)})
+    for commit in way.reverts:
+        if f"This reverts commit {commit}." not in case.commit.message:
+            raise NotAsPromised(case.number, f"does not say that it reverts {commit}")
+    rollback.refuse_lost_images(case.bridge, case.repository, case.rules, way)
+    version, sha256 = case.release.model_version, case.release.model_sha256
+    data_version = servable(case.bridge.models, version, sha256).data_version
+    return rollback.proposal_of(case.bridge, case.repository, case.file, way, data_version)
 
 
-def _release_trailers(commit: Commit, release: Release) -> dict[str, tuple[object, object]]:
-    wanted = {
-        "Model-Version": str(release.model_version),
-        "Model-Sha256": release.model_sha256,
-        "Image-Tag": release.image_tag,
-    }
-    return {f"trailer {key}": (commit.trailer(key), value) for key, value in wanted.items()}
-
-
-def _check_paths(repository: Repository, number: int, commit: Commit, allowed: set[str]) -> None:
-    base = repository.text("merge-base", TRUNK, commit.id)
-    touched = set(repository.changed_paths(base, commit.id))
-    if touched != allowed:
-        odd = min(touched ^ allowed)
-        what = "touches" if odd in touched else "does not touch"
-        raise NotAsPromised(number, f"{what} {odd}")
-
-
-def _check_equal(number: int, facts: dict[str, tuple[object, object]]) -> None:
-    for name, (found, wanted) in facts.items():
-        if found != wanted:
-            raise NotAsPromised(number, f"has another {name}: {found!s:.200}, not {wanted!s:.200}")
-
-
-def _check_approval(pull_request: PullRequest, commit: Commit, environment: str) -> None:
-    requester = commit.trailer("Requested-by")
-    if requester is None:
-        raise NotAsPromised(pull_request.number, "does not say who asked: one trailer Requested-by is needed")
-    if requester in pull_request.approved_by:
+def _alters(case: Case) -> tuple[str, ...] | None:
+    """The environments whose manifests change, which is its own one alone."""
+    diffs = manifest_diffs(case.bridge, case.repository, case.environment, case.commit.id)
+    if diffs is None:
+        if case.rules.images:
+            raise Broken(f"kustomize is needed to check {case.environment}; `make tools` builds it")
+        return None
+    alters = tuple(name for name, diff in diffs.items() if diff)
+    others = [name for name in alters if name != case.environment]
+    if others:
+        raise NotAsPromised(case.number, f"alters the manifests of {others[0]} too")
+    if not alters and case.rules.images:
         raise NotAsPromised(
-            pull_request.number, f"was asked for and approved by {requester}; another person approves"
+            case.number, f"changes no manifest of {case.environment}, so it would deploy nothing"
         )
-    if environment in NEEDS_APPROVAL and not pull_request.approved_by:
-        raise NotAsPromised(pull_request.number, f"needs an approval before it reaches {environment}")
+    return alters

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from scripts.bridge import Bridge
 from scripts.check import checked
 from scripts.errors import Refused
 from scripts.forge import Forge, PullRequest
@@ -20,22 +21,23 @@ class Merged:
     release: Release
 
 
-def merge(forge: Forge, environment: str, number: int | None) -> Merged:
+def merge(bridge: Bridge, environment: str, number: int | None) -> Merged:
     """Merge a proposal of an environment, or say again what merging it gave.
 
     Args:
-        forge: Where it is open.
+        bridge: Where it is open, and what it is checked against.
         environment: The environment it changes.
         number: Which; None takes the only open one.
 
     Raises:
         Refused: There is none, it does not pass `checked`, or the forge refuses the merge.
     """
+    forge = bridge.forge
     pull_request = wanted(forge, environment, number)
-    with temporary_copy(forge.remote) as repository:
+    with temporary_copy(forge) as repository:
         message = ""
         if pull_request.state == "open":
-            checked(repository, pull_request, environment)
+            checked(bridge, repository, pull_request, environment, approved=True)
             message = merge_message(repository.commit(pull_request.head), pull_request)
         commit = forge.merge(pull_request.number, pull_request.head, message)
         repository.fetch()

@@ -2,6 +2,7 @@
 
 import difflib
 import io
+import re
 import shutil
 import subprocess
 import tarfile
@@ -17,6 +18,7 @@ BUILT = Path(__file__).parents[1] / ".bin" / "kustomize"
 HIDDEN = "(hidden)"
 
 _TIMEOUT_SECONDS = 60.0
+_OVERLAY = re.compile(r"environments/([a-z][a-z0-9-]*)/kustomization\.yaml")
 
 
 class NoKustomize(Exception):
@@ -58,6 +60,12 @@ def build(folder: Path) -> str:
     if done.returncode != 0:
         raise DoesNotRender(f"{folder.name} does not render: {done.stderr.strip()}")
     return _without_secrets(done.stdout)
+
+
+def overlays(git: Git, commit: str) -> list[str]:
+    """Names of the folders of `environments` that are rendered on their own at a commit."""
+    paths = git.text("ls-tree", "-r", "--name-only", commit, "environments/").splitlines()
+    return [match[1] for path in paths if (match := _OVERLAY.fullmatch(path)) and match[1] != "base"]
 
 
 def build_at(git: Git, commit: str, environment: str) -> str:

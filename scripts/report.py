@@ -23,7 +23,7 @@ def environments(git: Git, commit: str) -> list[str]:
 
 def plan(forge: Forge) -> dict[str, Any]:
     """Every environment's state, and since when each pair of them differs."""
-    with temporary_copy(forge.remote) as repository:
+    with temporary_copy(forge) as repository:
         histories = {
             name: deployment_history.read(repository, name, TRUNK) for name in environments(repository, TRUNK)
         }
@@ -36,7 +36,7 @@ def plan(forge: Forge) -> dict[str, Any]:
 
 def history(forge: Forge, environment: str) -> list[dict[str, Any]]:
     """Every change of an environment's release, newest first."""
-    with temporary_copy(forge.remote) as repository:
+    with temporary_copy(forge) as repository:
         deployment_history.live_file(repository, environment, TRUNK)
         deployments = deployment_history.read(repository, environment, TRUNK).deployments
     return [_told(deployment) for deployment in reversed(deployments)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.world import World
+from tests.scripts.world import FROM_STAGING, IMAGES, World
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +32,19 @@ def world(empty: World, tmp_path: Path) -> World:
 def two_live(promoted: World, tmp_path: Path) -> World:
     """Model 1 was promoted to `local` and then model 2; `promoted` has both merges."""
     return promoted.copied(tmp_path / "world")
+
+
+@pytest.fixture(scope="session")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Copied by `soaked`."""
+    rules = {"staging": IMAGES, "production": FROM_STAGING}
+    world = World(tmp_path_factory.mktemp("tried") / "world", ("staging", "production"), rules=rules)
+    world.promote(1, environment="staging")
+    world.soak()
+    return world
+
+
+@pytest.fixture
+def soaked(tried: World, tmp_path: Path) -> World:
+    """Staging has served model 1 for an hour, production has nothing yet and takes what staging runs."""
+    return tried.copied(tmp_path / "world")

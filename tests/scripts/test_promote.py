@@ -1,6 +1,7 @@
 """The command line: one JSON object on stdout, and an exit code that a workflow can act on."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,26 @@ from typing import Any
 import pytest
 
 from ml.errors import StoreUnavailable
+from scripts import promote_verbs, repository
 from scripts.candidate import Models
 from scripts.git import Git, GitFailed
+from scripts.outside import Outside
 from scripts.promote import main
+from tests.scripts.free_port import free_port
+from tests.scripts.test_check import forge, more_files
+from tests.scripts.test_confirm import FakeCluster
 from tests.scripts.world import World
 
 ROOT = Path(__file__).parents[2]
+
+
+def outside_of(world: World) -> Outside:
+    return Outside(
+        models=lambda: world.models,
+        images=lambda: world.images,
+        metrics=lambda _: world.metrics,
+        cluster=FakeCluster,
+    )
 
 
 class Command:
@@ -26,7 +41,7 @@ class Command:
     ) -> tuple[int, dict[str, Any]]:
         where = ["--repository", str(self.world.forge.directory), "--requested-by", "ada"]
         where += ["--environment", environment] if environment else []
-        code = main([verb, *where, *arguments], models=lambda: self.world.models)
+        code = main([verb, *where, *arguments], outside_of(self.world))
         answer: dict[str, Any] = json.loads(self._capsys.readouterr().out)
         return code, answer
 
@@ -74,15 +89,15 @@ def test_a_closed_gate_is_exit_code_1_and_a_named_waiver_opens_it(command: Comma
     )
     wish = ("open", "--model", "1", "--image-tag", "abc1234")
     code, refused = command(*wish)
-    assert (code, refused["reason"]) == (1, "gate_gate")
-    assert "--waive gate" in refused["error"]
+    assert (code, refused["reason"]) == (1, "gate_better_than_champion")
+    assert "--waive better_than_champion" in refused["error"]
     for missing in (
-        ["--waive", "gate"],
-        ["--waive", "gate", "--by", "cy"],
-        ["--waive", "gate", "--reason", "x"],
+        ["--waive", "better_than_champion"],
+        ["--waive", "better_than_champion", "--by", "cy"],
+        ["--waive", "better_than_champion", "--reason", "x"],
     ):
         assert command(*wish, *missing)[1]["reason"] == "bad_waiver"
-    code, opened = command(*wish, "--waive", "gate", "--reason", "a holiday", "--by", "cy")
+    code, opened = command(*wish, "--waive", "better_than_champion", "--reason", "a holiday", "--by", "cy")
     assert (code, opened["action"]) == (0, "opened")
 
 
@@ -104,7 +119,7 @@ def test_what_cannot_be_done_is_refused_with_json(
     world: World, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
     verb, *rest = arguments
-    code = main([verb, "--repository", str(world.forge.directory), *rest], models=lambda: world.models)
+    code = main([verb, "--repository", str(world.forge.directory), *rest], outside_of(world))
     answer = json.loads(capsys.readouterr().out)
     assert (code, answer["reason"]) == (1, reason)
     assert answer["error"]
@@ -126,7 +141,7 @@ def test_what_broke_is_exit_code_70(
         "--model",
         "1",
     ]
-    assert main(where, models=unavailable) == 70
+    assert main(where, Outside(models=unavailable)) == 70
     assert json.loads(capsys.readouterr().out) == {"error": "the registry is down", "reason": "unavailable"}
 
     def broken(*_: object, **__: object) -> bytes:
@@ -137,13 +152,108 @@ def test_what_broke_is_exit_code_70(
     assert (code, answer) == (70, {"error": "GitFailed: git fetch failed: disk full", "reason": "broke"})
 
 
-def test_it_runs_as_a_module(world: World) -> None:
+def test_a_check_says_what_a_pull_request_is_and_a_forged_one_is_a_no(command: Command) -> None:
+    command.world.train(1)
+    command("open", "--model", "1", "--image-tag", "abc1234")
+    head = command.world.forge.get(1).head
+    code, told = command("check")
+    assert code == 0
+    assert (told["pull_request"], told["head"], told["kind"]) == (1, head, "promote")
+    assert (told["alters"], told["awaits"]) == ([], None)  # its overlay has no manifests
+    assert command("check", "1", "--head", head, environment=None)[0] == 0
+    assert command("check", "--head", head, environment=None)[1]["pull_request"] == 1
+    code, refused = command("check", "1", "--head", "0" * 40)
+    assert (code, refused["reason"]) == (1, "head_moved")
+    forge(command.world, command.world.forge.get(1), more_files)
+    code, refused = command("check", "1")
+    assert (code, refused["reason"]) == (1, "check_failed")
+    assert command("check", environment=None)[1]["reason"] == "which"
+
+
+def test_confirming_needs_a_release_and_its_manifests(command: Command) -> None:
+    code, refused = command("confirm", "--timeout", "0", "--quiet", "0")
+    assert (code, refused["reason"]) == (1, "no_model")
+
+
+def test_an_alias_that_was_moved_by_hand_is_a_no_until_it_is_set_right(command: Command) -> None:
+    for version in (1, 2, 3):
+        command.world.promote(version) if version < 3 else command.world.train(version)
+    command.world.registry.set_alias("champion", 3)
+    code, told = command("aliases")
+    assert (code, told["state"], told["names"], told["should_name"]) == (1, "moved", 3, 2)
+    assert command("aliases", "--fix") == (0, {**told, "fixed": True})
+    assert command("aliases")[0] == 0
+
+
+def test_a_plan_without_the_registry_says_so_and_still_answers(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["plan", "--repository", str(world.forge.directory)]
+    assert main(where, Outside(models=unavailable)) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["registry_missing"] == "the registry is down"
+    assert told["environments"]["local"]["could_move"] is None
+
+
+def test_an_approval_by_the_tool_is_for_the_local_forge_only(
+    monkeypatch: pytest.MonkeyPatch, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.train(1)
+    world.open()
+    elsewhere = type("Elsewhere", (), {"__getattr__": lambda _, name: getattr(world.forge, name)})()
+    monkeypatch.setattr(promote_verbs, "forge_at", lambda *_, **__: elsewhere)
+    assert main(["merge", "1", "--to", "local", "--approve-as", "bo"], outside_of(world)) == 1
+    assert "approve on the forge's own page" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert caught.value.code == 0
+    for verb in (
+        "plan",
+        "history",
+        "open",
+        "check",
+        "merge",
+        "rollback",
+        "confirm",
+        "aliases",
+        "audit",
+        "metrics",
+    ):
+        assert f"    {verb} " in shown
+    assert "promote open --to production " in shown
+    assert "Exit code 0 is yes, 1 a no" in shown
+
+
+def test_a_token_is_read_from_the_environment_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROMOTE_TOKEN", "hunter2hunter2")
+    address = f"http://127.0.0.1:{free_port()}/shop/releases"
+    where = ["plan", "--git-only", "--repository", address, "--forge", "gitea"]
+    monkeypatch.setattr(repository, "_READ_TRIES", 1)
+    assert main(where) == 70
+    shown = capsys.readouterr()
+    assert address in shown.out
+    assert "hunter2" not in shown.out + shown.err
+
+
+def test_it_runs_as_a_module(world: World, tmp_path: Path) -> None:
+    """Without a registry, which looking at a plan does not make."""
+    state = tmp_path / "state"
     done = subprocess.run(
         [sys.executable, "-m", "scripts.promote", "plan", "--repository", str(world.forge.directory)],
         cwd=ROOT,
+        env={**os.environ, "ML_STATE": str(state)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout)["environments"]["local"]["release"]["image_tag"] == "unreleased"
+    told = json.loads(done.stdout)
+    assert told["environments"]["local"]["release"]["image_tag"] == "unreleased"
+    assert "there is no registry" in told["registry_missing"]
+    assert not state.exists()
     assert done.stderr == ""

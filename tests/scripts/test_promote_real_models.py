@@ -57,17 +57,17 @@ def test_a_trained_model_is_proposed_and_one_flipped_byte_stops_it(
 
     at = datetime(2026, 11, 1, tzinfo=UTC)
     name = bundle.manifest.data_version
-    place = store.put_snapshot(digest, name, snapshot_bytes(bundle, version, name, history, at))
+    place = Path(store.put_snapshot(digest, name, snapshot_bytes(bundle, version, name, history, at)))
     whole = place.read_bytes()
     place.write_bytes(whole[:-20] + b"x" + whole[-19:])
     assert main([*wish, "--image-tag", "abc1234"]) == 1
     assert json.loads(capsys.readouterr().out)["reason"] == "no_snapshot"
     place.write_bytes(whole)
 
-    flip(settings.model_store / "bundles" / f"{digest}.tar")
+    flip(settings.state / "models" / "bundles" / f"{digest}.tar")
     assert main([*wish, "--image-tag", "abc1234"]) == 1
     assert json.loads(capsys.readouterr().out)["reason"] == "bad_bundle"
-    flip(settings.model_store / "bundles" / f"{digest}.tar")
+    flip(settings.state / "models" / "bundles" / f"{digest}.tar")
 
     assert main([*wish, "--image-tag", "abc1234", "--requested-by", "ada"]) == 0
     opened = json.loads(capsys.readouterr().out)
@@ -77,6 +77,13 @@ def test_a_trained_model_is_proposed_and_one_flipped_byte_stops_it(
     assert evidence.model.candidate == "ses"
     assert evidence.model.data_version == name
     assert evidence.benchmark == tuple(BENCHMARK_PAPER)
+
+    check = ["check", "1", "--repository", str(world.forge.directory)]
+    assert main(check) == 0
+    assert json.loads(capsys.readouterr().out)["release"] == opened["release"]
+    flip(settings.state / "models" / "bundles" / f"{digest}.tar")
+    assert main(check) == 1
+    assert json.loads(capsys.readouterr().out)["reason"] == "bad_bundle"
 
 
 def flip(path: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from scripts import render
+from scripts.bridge import Bridge, Wish
 from scripts.local_forge import LocalForge
-from scripts.promotion import Bridge, Wish, open_promotion
+from scripts.promotion import open_promotion
 from scripts.repository import TRUNK
 from tests.scripts.world import World
 
@@ -37,7 +38,8 @@ def test_the_pull_request_shows_what_changes_in_the_cluster(tmp_path: Path) -> N
     world = World(tmp_path / "world")
     digest = world.train(1)
     forge = LocalForge.create(tmp_path / "forge.git", ROOT, "promoter")
-    opened = open_promotion(Bridge(forge, world.models), Wish("staging", "ada", "1", "9c0d7e2"))
+    bridge = Bridge(forge, world.models, images=world.images)
+    opened = open_promotion(bridge, Wish("staging", "ada", "1", "9c0d7e2"))
     assert opened.pull_request is not None
     added = [line for line in opened.pull_request.body.splitlines() if line.startswith("+ ")]
     images = [line for line in added if "image: " in line]

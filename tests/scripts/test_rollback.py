@@ -1,19 +1,20 @@
 """A rollback restores the release before, by the tool and by a plain `git revert` alike, and stays."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from scripts.errors import Refused
+from scripts.errors import Broken, Refused
 from scripts.evidence import Evidence
 from scripts.promotion import Opened
 from scripts.proposal import open_proposals
-from scripts.release_file import evidence_path_of
+from scripts.release_file import edit, evidence_path_of, path_of
 from scripts.repository import TRUNK
 from scripts.rollback import open_rollback
 from tests.scripts.test_promotion import remove_bundle, remove_snapshot
-from tests.scripts.world import RELEASE, World
+from tests.scripts.world import IMAGES, RELEASE, World
 
 Damage = Callable[[World, str], None]
 
@@ -53,13 +54,13 @@ def test_what_was_rolled_back_is_held_and_a_newer_model_is_not(two_live: World) 
     roll_back(two_live)
     two_live.merge()
     refs = two_live.refs()
-    for _ in range(10):
+    for attempt in range(100):
         with pytest.raises(Refused) as caught:
-            two_live.open("2")
+            two_live.open("2", "abc1234" if attempt % 2 else f"later{attempt}")
         assert caught.value.reason == "held"
     assert two_live.refs() == refs
     two_live.train(3)
-    assert two_live.open().action == "opened"
+    assert [two_live.open().action for _ in range(3)] == ["opened", "found", "found"]
 
 
 def test_a_second_rollback_goes_further_back(world: World) -> None:
@@ -108,8 +109,8 @@ def test_asked_again_it_finds_its_pull_request_and_one_a_person_closed_stays_clo
     first = roll_back(two_live).pull_request
     assert roll_back(two_live).action == "found"
     assert first is not None
-    two_live.forge.acting_as("bo").close(first.number, "it recovered")
-    with pytest.raises(Refused, match="was closed by bo"):
+    two_live.forge.acting_as("approver").close(first.number, "it recovered")
+    with pytest.raises(Refused, match="was closed by approver"):
         roll_back(two_live)
 
 
@@ -142,3 +143,55 @@ def test_crlf_and_a_missing_last_newline_survive_promotion_and_rollback(tmp_path
     assert world.file() == first
     assert (first.count(b"\r\n"), first.count(b"\n")) == (odd.count(b"\r\n"), odd.count(b"\n"))
     assert not first.endswith(b"\n")
+
+
+FORECAST = "registry.example.com/shop/forecast:abc1234"
+
+
+@pytest.fixture(scope="module")
+def with_images(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Copied by `pulled`."""
+    world = World(tmp_path_factory.mktemp("images") / "world", rules={"local": IMAGES})
+    world.promote(1)
+    world.promote(2, "def5678")
+    return world
+
+
+@pytest.fixture
+def pulled(with_images: World, tmp_path: Path) -> World:
+    """Model 1 with image abc1234 was promoted and then model 2 with def5678, where images are in a registry."""
+    return with_images.copied(tmp_path / "world")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("missing", "no_image"), ("moved", "moved_tag")])
+def test_an_earlier_image_that_is_gone_or_has_other_bytes_is_said_before_anything_is_opened(
+    pulled: World, kind: str, reason: str
+) -> None:
+    getattr(pulled.images, kind).add(FORECAST)
+    with pytest.raises(Refused) as caught:
+        roll_back(pulled)
+    assert caught.value.reason == reason
+    assert open_proposals(pulled.forge, "local") == []
+    getattr(pulled.images, kind).clear()
+    assert roll_back(pulled).action == "opened"
+
+
+def test_an_image_that_vanishes_before_the_merge_stops_it(pulled: World) -> None:
+    roll_back(pulled)
+    pulled.images.missing.add(FORECAST)
+    with pytest.raises(Refused, match="abc1234 does not exist"):
+        pulled.merge()
+    assert pulled.live().model_version == 2
+
+
+def test_without_a_registry_nobody_knows_whether_it_could_be_pulled(pulled: World) -> None:
+    with pytest.raises(Broken, match="whether 1-abc1234 can be pulled"):
+        open_rollback(replace(pulled.bridge, images=None), "local", "ada", "why")
+
+
+def test_what_was_released_by_hand_without_evidence_can_be_returned_to(pulled: World) -> None:
+    """Nobody knows which bytes it had, so that the images exist has to do."""
+    by_hand = edit(pulled.file(), pulled.live().model_copy(update={"image_tag": "ghi9012"}))
+    pulled.commit_as_person("by hand", {path_of("local"): by_hand})
+    pulled.promote(3, "jkl3456")
+    assert roll_back(pulled).release.image_tag == "ghi9012"

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel, Field
 
 from scripts.errors import Broken
-from scripts.schemas import PINS, Pin, from_crd, from_openapi, pins, schemas_in, write
+from scripts.schemas import PINS, Pin, from_crd, from_model, from_openapi, of_modules, pins, schemas_in, write
 
 OPENAPI = {
     "definitions": {
@@ -93,6 +94,27 @@ def test_a_custom_resource_is_strict_where_its_author_did_not_leave_it_open() ->
     assert from_crd({"kind": "Kustomization"}) == {}
 
 
+class Retry(BaseModel):
+    limit: int | None = None
+    default: str | None = None
+
+
+class Template(BaseModel):
+    retry_strategy: Retry | None = Field(default=None, alias="retryStrategy")
+    metadata: str = ""
+
+
+def test_a_models_schema_is_strict_and_null_is_no_value() -> None:
+    schema = from_model(Template.model_json_schema(by_alias=True))
+    assert schema["required"] == ["apiVersion", "kind", "metadata"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["metadata"]["$ref"].startswith("_definitions.json#")
+    assert schema["properties"]["retryStrategy"]["anyOf"] == [{"$ref": "#/$defs/Retry"}]
+    retry = schema["$defs"]["Retry"]
+    assert retry["additionalProperties"] is False
+    assert retry["properties"]["default"]["anyOf"] == [{"type": "string"}]  # a field that is called so
+
+
 def archive(files: dict[str, str]) -> io.BytesIO:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as made:
@@ -104,6 +126,7 @@ def archive(files: dict[str, str]) -> io.BytesIO:
 FILES = {
     "x.example/y@v1.0.0/api/openapi-spec/swagger.json": json.dumps(OPENAPI),
     "x.example/y@v1.0.0/manifests/crds/a.yaml": yaml.safe_dump(CRD),
+    "x.example/y@v1.0.0/manifests/crds/values.yaml": "operators:\n- =\n",
     "x.example/y@v1.0.0/manifests/crds/README.md": "no",
     "x.example/y@v1.0.0/other/api/openapi-spec/swagger.json": "not read",
 }
@@ -137,7 +160,7 @@ def test_the_folder_holds_the_schemas_of_this_run_only(tmp_path: Path) -> None:
     folder = tmp_path / "schemas"
     folder.mkdir()
     (folder / "old.json").touch()
-    assert write(folder, [PIN], go=fake_go(tmp_path)) == 2
+    write(folder, of_modules([PIN], go=fake_go(tmp_path)))
     assert {path.name for path in folder.iterdir()} == {
         "_definitions.json",
         "thing-apps-v1.json",
@@ -158,14 +181,20 @@ def test_another_content_is_refused_and_the_folder_stays(
     tmp_path: Path, pin: Pin, go: dict[str, str], text: str
 ) -> None:
     folder = tmp_path / "schemas"
-    write(folder, [PIN], go=fake_go(tmp_path))
+    write(folder, of_modules([PIN], go=fake_go(tmp_path)))
     before = sorted(path.name for path in folder.iterdir())
     with pytest.raises(Broken, match=text):
-        write(folder, [pin], go=fake_go(tmp_path, **go))
+        write(folder, of_modules([pin], go=fake_go(tmp_path, **go)))
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_the_pins_are_versions_with_checksums() -> None:
     found = pins(PINS.read_text())
-    assert {pin.module.split("/")[1] for pin in found} == {"kubernetes", "argoproj"}
+    assert {pin.module.split("/")[1] for pin in found} == {
+        "argoproj",
+        "cert-manager",
+        "external-secrets",
+        "kubernetes",
+        "prometheus-operator",
+    }
     assert all(pin.version.startswith("v") and pin.checksum.startswith("h1:") for pin in found)

@@ -1,0 +1,69 @@
+"""What the verbs need from outside, made when one asks for it: MLflow alone takes seconds to import."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.errors import StoreUnavailable
+from scripts.candidate import Manifest, Models
+from scripts.image_registry import ImageRegistry, Images
+from scripts.local_forge import utc_now
+from scripts.prometheus import Metrics, Prometheus
+
+if TYPE_CHECKING:
+    from scripts.kubernetes import Cluster
+
+TOKEN, PROMETHEUS_TOKEN = "PROMOTE_TOKEN", "PROMOTE_PROMETHEUS_TOKEN"
+
+_SQLITE = "sqlite:///"
+
+
+def models() -> Models:
+    """The registry and the store of the settings (`ML_…` variables).
+
+    Raises:
+        StoreUnavailable: There is no registry; none is made in passing.
+    """
+    from ml.bundle import unpack  # noqa: PLC0415 - history and audit need no models
+    from ml.model_store import ModelStore  # noqa: PLC0415
+    from ml.settings import MlSettings  # noqa: PLC0415
+    from ml.snapshot import Snapshot  # noqa: PLC0415
+
+    settings = MlSettings()
+    uri = settings.tracking_uri
+    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists():
+        raise StoreUnavailable(
+            f"there is no registry at {uri}; train a model, or set ML_STATE or ML_TRACKING_URI"
+        )
+    from ml.registry import Registry  # noqa: PLC0415 - MLflow
+
+    def load_bundle(data: bytes, sha256: str) -> Manifest:
+        return unpack(data, sha256).manifest
+
+    return Models(Registry(settings), ModelStore(settings.model_store), load_bundle, Snapshot.from_bytes)
+
+
+def prometheus(url: str) -> Metrics:
+    """The Prometheus at a URL; its token, if it wants one, is in `PROMOTE_PROMETHEUS_TOKEN`."""
+    return Prometheus(url, os.environ.get(PROMETHEUS_TOKEN))
+
+
+def kubernetes() -> "Cluster":
+    """The cluster that kubectl would talk to."""
+    from scripts.kubernetes import Kubernetes  # noqa: PLC0415 - half a second
+
+    return Kubernetes()
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How each of them is made."""
+
+    models: Callable[[], Models] = models
+    images: Callable[[], Images] = ImageRegistry
+    metrics: Callable[[str], Metrics] = prometheus
+    cluster: Callable[[], "Cluster"] = kubernetes
+    clock: Callable[[], datetime] = utc_now

@@ -1,0 +1,199 @@
+"""What each verb of `python -m scripts.promote` does with its options; the answer is JSON and yes or no."""
+
+import argparse
+import logging
+import os
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from ml.errors import StoreUnavailable
+from scripts import aliases as champion
+from scripts import merging, report
+from scripts.bridge import Bridge, Wish
+from scripts.errors import Refused
+from scripts.evidence import Line, Person, Waiver
+from scripts.forge import Forge
+from scripts.forges import forge_at
+from scripts.local_forge import LocalForge
+from scripts.outside import TOKEN, Outside
+from scripts.promotion import Opened, open_promotion
+from scripts.rollback import open_rollback
+
+Options = argparse.Namespace
+
+_LOG = logging.getLogger("promote")
+
+
+class Said(NamedTuple):
+    """What is printed, and whether it is a yes."""
+
+    fields: dict[str, Any]
+    yes: bool = True
+
+
+def plan(options: Options, outside: Outside) -> Said:
+    """What runs where and what could move."""
+    from scripts.plan import plan as planned  # noqa: PLC0415 - named like the verb
+
+    bridge, missing = None, None
+    try:
+        bridge = None if options.git_only else _bridge(options, outside)
+    except StoreUnavailable as error:
+        missing = str(error)
+    return Said({**planned(_forge(options), bridge, outside.clock()), "registry_missing": missing})
+
+
+def history(options: Options, _: Outside) -> Said:
+    """The deployment log."""
+    deployments = report.history(_forge(options), options.environment)
+    return Said({"environment": options.environment, "deployments": deployments})
+
+
+def open_(options: Options, outside: Outside) -> Said:
+    """Propose a release."""
+    wish = Wish(
+        environment=options.environment,
+        requested_by=_person(options.requested_by),
+        model=options.model,
+        image_tag=options.image_tag,
+        waivers=_waivers(options),
+    )
+    return _opened(options, open_promotion(_bridge(options, outside), wish))
+
+
+def rollback(options: Options, outside: Outside) -> Said:
+    """Propose the release before."""
+    reason = _valid(Line, options.reason, "--reason")
+    asker = _person(options.requested_by)
+    return _opened(options, open_rollback(_bridge(options, outside), options.environment, asker, reason))
+
+
+def check(options: Options, outside: Outside) -> Said:
+    """Judge a pull request, whatever it is."""
+    from scripts.required_check import MARKER, Question  # noqa: PLC0415 - named like the verb
+    from scripts.required_check import check as judged  # noqa: PLC0415
+
+    forge = _forge(options)
+    question = Question(options.number, options.head, options.environment, options.approved)
+    told = judged(forge, lambda: _bridge(options, outside), question).to_json()
+    if options.comment and "comment" in told:
+        forge.comment(told["pull_request"], MARKER, told["comment"])
+    return Said(told)
+
+
+def merge(options: Options, outside: Outside) -> Said:
+    """Check and merge."""
+    bridge = _bridge(options, outside)
+    pull_request = merging.wanted(bridge.forge, options.environment, options.number)
+    if options.approve_as and pull_request.state == "open":
+        if not isinstance(bridge.forge, LocalForge):
+            raise Refused(
+                "bad_arguments", "--approve-as is for the local forge; approve on the forge's own page"
+            )
+        bridge.forge.acting_as(options.approve_as).approve(pull_request.number, pull_request.head)
+    merged = merging.merge(bridge, options.environment, pull_request.number)
+    fields = {
+        "action": "merged",
+        "environment": options.environment,
+        "pull_request": merged.number,
+        "commit": merged.commit,
+        "release": merged.release.model_dump(),
+    }
+    return Said(fields)
+
+
+def confirm(options: Options, outside: Outside) -> Said:
+    """Ask the pods, and let the alias follow."""
+    from scripts.confirm import Patience  # noqa: PLC0415 - half a second of Kubernetes
+    from scripts.confirm import confirm as confirmed  # noqa: PLC0415
+
+    with closing(outside.cluster()) as cluster:
+        found = confirmed(
+            _forge(options),
+            cluster,
+            options.environment,
+            registry=lambda: outside.models().registry,
+            patience=Patience(options.timeout, options.quiet),
+            tell=_LOG.info,
+        )
+    return Said({"action": "confirmed", "environment": options.environment, **found.to_json()})
+
+
+def aliases(options: Options, outside: Outside) -> Said:
+    """Compare the alias with Git."""
+    registry = outside.models().registry
+    state, fixed = champion.reconciled(_forge(options), registry, options.environment, fix=options.fix)
+    told = {"environment": options.environment, **state.to_json(), "fixed": fixed}
+    return Said(told, fixed or state.state == "agrees")
+
+
+def audit(options: Options, _: Outside) -> Said:
+    """Account for every change."""
+    from scripts.audit import audit as audited  # noqa: PLC0415 - named like the verb
+
+    found = audited(_forge(options), options.environment, after=options.after)
+    return Said(found.to_json(), found.ok)
+
+
+def metrics(options: Options, outside: Outside) -> Said:
+    """The four figures."""
+    from scripts.dora import metrics as figures  # noqa: PLC0415 - named like the verb
+
+    environments = [options.environment] if options.environment else []
+    until = options.until or outside.clock()
+    return Said(figures(_forge(options), until=until, since=options.since, environments=environments))
+
+
+def _opened(options: Options, opened: Opened) -> Said:
+    shown = opened.pull_request
+    fields = {
+        "action": opened.action,
+        "environment": options.environment,
+        "release": opened.release.model_dump(),
+        "replaces": opened.replaces.model_dump(),
+        "pull_request": shown.number if shown else None,
+        "title": shown.title if shown else None,
+        "url": shown.url if shown else None,
+        "branch": shown.branch if shown else None,
+        "head": shown.head if shown else None,
+        "superseded": list(opened.superseded),
+    }
+    return Said(fields)
+
+
+def _forge(options: Options) -> Forge:
+    return forge_at(
+        options.repository, kind=options.forge, account=options.account, token=os.environ.get(TOKEN)
+    )
+
+
+def _bridge(options: Options, outside: Outside) -> Bridge:
+    url = getattr(options, "prometheus", None)
+    metrics_ = outside.metrics(url) if url else None
+    return Bridge(
+        _forge(options), outside.models(), clock=outside.clock, images=outside.images(), metrics=metrics_
+    )
+
+
+def _waivers(options: Options) -> dict[str, Waiver]:
+    if not options.waive:
+        return {}
+    if not options.by or not options.reason:
+        raise Refused("bad_waiver", f'--waive {options.waive[0]} needs --reason "…" and --by NAME')
+    waiver = Waiver(by=_person(options.by), reason=_valid(Line, options.reason, "--reason"))
+    return dict.fromkeys(options.waive, waiver)
+
+
+def _person(name: str) -> str:
+    return _valid(Person, name, "a person's name")
+
+
+def _valid(kind: Any, text: str, what: str) -> str:
+    try:
+        value: str = TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"]
+        raise Refused("bad_text", f"{what} {text!r} cannot be written into a commit: {message}") from None
+    return value
