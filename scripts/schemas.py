@@ -1,12 +1,14 @@
 """JSON schemas for kubeconform, made from the projects' own pinned and checksummed sources.
 
 `python -m scripts.schemas` reads `tools/schemas.sum` (module, version and checksum as in a go.sum), takes the
-OpenAPI document of Kubernetes and the custom resource definitions of Argo out of those Go modules, and writes one
-strict schema per kind: a field that the schema does not know is an error. Nothing is downloaded when tests run.
+OpenAPI document of Kubernetes and the custom resource definitions of Argo CD, Argo Rollouts, the Prometheus operator,
+cert-manager and External Secrets out of those Go modules and the kinds of Argo Workflows out of hera's models, and
+writes one strict schema per kind: a field that the schema does not know is an error. Nothing is downloaded when tests
+run.
 """
 
 import argparse
-import io
+import importlib
 import json
 import os
 import shutil
@@ -17,7 +19,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -29,7 +31,8 @@ FOLDER = ROOT / ".bin" / "schemas"
 LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"  # kubeconform's names for the files that are written
 
 _OPENAPI = "api/openapi-spec/swagger.json"
-_CRDS = "manifests/crds/"
+_CRDS = ("manifests/crds/", "deploy/crds/", "example/prometheus-operator-crd-full/")
+_WORKFLOW_KINDS = ("ClusterWorkflowTemplate", "CronWorkflow", "Workflow", "WorkflowTemplate")
 _DEFINITIONS = "_definitions.json"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _WIDER = {
@@ -38,6 +41,15 @@ _WIDER = {
 }
 
 Schema = dict[str, Any]
+
+
+class _Yaml(yaml.CSafeLoader):
+    """Reads a lone `=` as text; the Prometheus operator lists it as an operator."""
+
+    yaml_constructors: ClassVar = {
+        **yaml.CSafeLoader.yaml_constructors,
+        "tag:yaml.org,2002:value": yaml.CSafeLoader.construct_scalar,
+    }
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,8 @@ def pins(text: str) -> list[Pin]:
     return [Pin(*line.split()) for line in text.splitlines() if line.strip()]
 
 
-def write(folder: Path, wanted: Sequence[Pin], *, go: str | None = None) -> int:
-    """Replace a folder by one that holds every schema; how many kinds there are comes back.
+def of_modules(wanted: Sequence[Pin], *, go: str | None = None) -> dict[str, Schema]:
+    """File name to schema of every kind in these modules.
 
     Raises:
         Broken: Go is missing, a module cannot be had, or its content has another checksum.
@@ -64,6 +76,11 @@ def write(folder: Path, wanted: Sequence[Pin], *, go: str | None = None) -> int:
     for archive in downloaded(wanted, go or _go()):
         with zipfile.ZipFile(archive) as files:
             schemas |= schemas_in(files)
+    return schemas
+
+
+def write(folder: Path, schemas: Mapping[str, Schema]) -> None:
+    """Replace a folder by one that holds these schemas and nothing else."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         made = Path(place, "schemas")
@@ -72,7 +89,6 @@ def write(folder: Path, wanted: Sequence[Pin], *, go: str | None = None) -> int:
             (made / name).write_text(json.dumps(schema, sort_keys=True), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
-    return len(schemas) - 1
 
 
 def downloaded(wanted: Sequence[Pin], go: str) -> list[Path]:
@@ -111,7 +127,7 @@ def schemas_in(files: zipfile.ZipFile) -> dict[str, Schema]:
         if inner == _OPENAPI:
             schemas |= from_openapi(json.loads(files.read(path)))
         elif inner.startswith(_CRDS) and inner.endswith(".yaml"):
-            for document in yaml.safe_load_all(io.BytesIO(files.read(path))):
+            for document in yaml.load_all(files.read(path), _Yaml):
                 schemas |= from_crd(document)
     return schemas
 
@@ -130,6 +146,25 @@ def from_openapi(document: Mapping[str, Any]) -> dict[str, Schema]:
             }
             schemas[_file_name(kind["kind"], kind["group"], kind["version"])] = _pointing_out(own)
     return schemas
+
+
+def of_workflows() -> dict[str, Schema]:
+    """One schema per kind of Argo Workflows, whose own module has no archive to read."""
+    models = importlib.import_module("hera.workflows.models")
+    return {
+        _file_name(kind, "argoproj.io", "v1alpha1"): from_model(
+            getattr(models, kind).model_json_schema(by_alias=True)
+        )
+        for kind in _WORKFLOW_KINDS
+    }
+
+
+def from_model(schema: Mapping[str, Any]) -> Schema:
+    """The schema of a pydantic model whose None means that a field is not there."""
+    made: Schema = strict(_without_null(schema))
+    made["properties"]["metadata"] = {"$ref": f"{_DEFINITIONS}#/definitions/{_META}"}
+    made["required"] = sorted({*made.get("required", ()), "apiVersion", "kind", "metadata"})
+    return made
 
 
 def from_crd(document: Mapping[str, Any]) -> dict[str, Schema]:
@@ -165,6 +200,15 @@ def strict(schema: Any) -> Any:
     if "properties" in schema and "additionalProperties" not in schema and not open_ended:
         result["additionalProperties"] = False
     return result
+
+
+def _without_null(schema: Any) -> Any:
+    """The schema in which null is no value."""
+    if isinstance(schema, list):
+        return [_without_null(each) for each in schema if each != {"type": "null"}]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _without_null(value) for key, value in schema.items()}
 
 
 def _pointing_out(schema: Any) -> Any:
@@ -206,8 +250,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write JSON schemas for kubeconform.")
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
     folder = parser.parse_args().folder
-    kinds = write(folder, pins(PINS.read_text(encoding="utf-8")))
-    print(json.dumps({"folder": str(folder), "kinds": kinds}))
+    schemas = of_modules(pins(PINS.read_text(encoding="utf-8"))) | of_workflows()
+    write(folder, schemas)
+    print(json.dumps({"folder": str(folder), "kinds": len(schemas) - 1}))  # one file is of definitions
 
 
 if __name__ == "__main__":
