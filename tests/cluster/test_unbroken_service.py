@@ -1,0 +1,97 @@
+"""Fifty requests a second lose none while releases come and go, and many without the graceful stop."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.release_file import Release
+from tests.cluster.bed import HERE, STAGING
+from tests.cluster.load import load
+from tests.cluster.progress import tell
+from tests.cluster.releases import ensure, live_after, release, revert
+from tests.cluster.world import NODE_PORTS, World
+
+pytestmark = pytest.mark.cluster
+
+URL = f"http://{HERE}:{NODE_PORTS[STAGING]}/forecast?limit=1"
+
+
+@pytest.fixture(scope="module")
+def both(world: World) -> tuple[Release, Release]:
+    """Two releases that differ in image and model; the first is live in staging."""
+    older = world.release(world.tags[0], world.first)
+    newer = world.release(world.tags[1], world.models.retrained(world.first, 1)[0])
+    ensure(world, "staging", older)
+    return older, newer
+
+
+def test_none_is_lost_through_two_promotions_and_two_reverts(
+    world: World, both: tuple[Release, Release]
+) -> None:
+    report = _under_load(world, both, rounds=2)
+    assert report["failed"] == 0, report
+    _assert_kept_pace(report)
+
+
+@pytest.mark.soak
+def test_none_is_lost_through_ten_promotions_and_ten_reverts(
+    world: World, both: tuple[Release, Release]
+) -> None:
+    report = _under_load(world, both, rounds=10)
+    assert report["failed"] == 0, report
+    _assert_kept_pace(report)
+
+
+def test_without_the_graceful_stop_requests_are_lost(world: World, both: tuple[Release, Release]) -> None:
+    """The same load notices when pods end at once: the zeros above are worth something."""
+    older, newer = both
+    deployment = world.repository.folder / "environments" / "base" / "forecast" / "deployment.yaml"
+    graceful = deployment.read_text()
+    release(world, "staging", newer, lambda _: _stop_at_once(deployment))
+    live_after(world, "staging", newer, alone=True)
+    try:
+        with load(URL) as report:
+            release(world, "staging", older)
+            live_after(world, "staging", older, alone=True)
+    finally:
+        release(world, "staging", newer, lambda _: _write(deployment, graceful))
+    tell(json.dumps(report))
+    assert report["failed"] > 0, report
+    assert report["answered"] > report["failed"], report
+
+
+def _under_load(world: World, both: tuple[Release, Release], rounds: int) -> dict[str, Any]:
+    older, newer = both
+    seconds: list[float] = []
+    with load(URL) as report:
+        for number in range(rounds):
+            served = release(world, "staging", newer)
+            back = revert(world, "staging", served.commit, older)
+            seconds += [served.seconds, back.seconds]
+            tell(f"round {number + 1} of {rounds}: live after {served.seconds} s and {back.seconds} s")
+        live_after(world, "staging", older, alone=True)
+    tell(json.dumps({"live_seconds": sorted(seconds), **report}))
+    return report
+
+
+def _assert_kept_pace(report: dict[str, Any]) -> None:
+    """The load was what it says: both versions answered it, and requests left when they were due."""
+    assert report["requests"] == report["answered"]
+    assert len(report["versions"]) == 2
+    assert report["late_milliseconds"]["p99"] < 200
+
+
+def _stop_at_once(file: Path) -> None:
+    """No sleep before the stop and a second for all of it."""
+    deployment = yaml.safe_load(file.read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    del pod["containers"][0]["lifecycle"]
+    pod["terminationGracePeriodSeconds"] = 1
+    _write(file, yaml.safe_dump(deployment))
+
+
+def _write(file: Path, content: str) -> None:
+    file.write_text(content)
