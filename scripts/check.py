@@ -107,14 +107,15 @@ def written_rollback(case: Case) -> Proposal:
 
 
 def _alters(case: Case) -> tuple[str, ...] | None:
-    """The environments whose manifests change, which is its own one alone."""
+    """The environments whose manifests change: its own one, and those without a release that follow its release."""
     diffs = manifest_diffs(case.bridge, case.repository, case.environment, case.commit.id)
     if diffs is None:
         if case.rules.images:
             raise Broken(f"kustomize is needed to check {case.environment}; `make tools` builds it")
         return None
     alters = tuple(name for name, diff in diffs.items() if diff)
-    others = [name for name in alters if name != case.environment]
+    own = [name for name in alters if case.repository.read(case.commit.id, path_of(name)) is not None]
+    others = [name for name in own if name != case.environment]
     if others:
         raise NotAsPromised(case.number, f"alters the manifests of {others[0]} too")
     if not alters and case.rules.images:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,7 @@ class Bed:
     """A Kubernetes (`KUBECONFIG`, kubectl on the PATH), its forge, its image registry and its Argo CD."""
 
     gitea_url: str
-    tokens: dict[str, str]
+    tokens: dict[str, str] = field(repr=False)
     registry: str
     argocd_url: str
 

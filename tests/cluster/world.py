@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class World:
     models: Models
     tags: tuple[str, str]
     first: Model
-    webhook_secret: str
+    webhook_secret: str = field(repr=False)
 
     def release(self, tag: str, model: Model) -> Release:
         """The three lines of a release."""

@@ -608,3 +608,20 @@ def test_a_rollback_that_asks_for_another_reason_finds_the_first_and_its_text(tw
     assert (again.action, again.pull_request) == ("found", pull_request)
     assert two_live.refs() == refs
     assert look(two_live, pull_request.number).kind == "rollback"
+
+
+def test_what_follows_the_release_without_one_of_its_own_may_change_with_it(tmp_path: Path) -> None:
+    world = World(tmp_path, ("production",))
+    world.commit_as_person(
+        "shared", {"environments/platform/kustomization.yaml": b"resources: [../production]\n"}
+    )
+    world.train(1)
+
+    def following(repository: Repository, base: str, head: str, environment: str) -> str:
+        return release_diff(repository, base, head, "production")
+
+    bridge = with_render(world, following)
+    open_promotion(bridge, Wish("production", "ada", "1", "abc1234"))
+    world.forge.acting_as("bo").approve(1, world.forge.get(1).head)
+    assert look(world, 1, "production", bridge=bridge).alters == ("production", "platform")
+    assert "The rendered manifests of platform" in world.forge.get(1).body
