@@ -16,7 +16,7 @@ DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--even
 	$(if $(PORT_OFFSET),--port-offset '$(PORT_OFFSET)') $(foreach m,$(MAP),--map '$(m)') \
 	$(foreach a,$(ALLOW),--allow '$(a)')
 
-.PHONY: help setup tools demo test test-system test-cluster soak check lint format lock clean
+.PHONY: help setup tools demo test test-system test-cluster soak soak-cluster check lint format lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,11 +40,11 @@ $(READY): requirements/dev.txt requirements/uv.txt
 	"$$uv" pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt
 	@touch $@
 
-tools: $(GO_TOOLS) ## kustomize, kubeconform, schemas and the policy judge, pinned and checksummed
+tools: $(GO_TOOLS) ## kustomize, kubeconform, actionlint, schemas and the policy judge, pinned and checksummed
 
 GO = cd $(1) && PATH="$(CURDIR)/$(BIN):$$PATH" GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 GOBIN='$(CURDIR)/.bin' go
 $(GO_TOOLS): tools/go.mod tools/go.sum tools/schemas.sum scripts/schemas.py $(wildcard tools/judge/*) | $(READY)
-	@echo 'tools: building kustomize, kubeconform and the policy judge (minutes, once)' >&2
+	@echo 'tools: building kustomize, kubeconform, actionlint and the policy judge (minutes, once)' >&2
 	@mkdir -p .bin
 	@$(call GO,tools) install -trimpath -ldflags '-s -w' tool
 	@$(call GO,tools/judge) build -trimpath -ldflags '-s -w' -o '$(CURDIR)/.bin/judge' .
@@ -66,6 +66,9 @@ test-cluster: $(READY) $(GO_TOOLS) ## Tests on the Kubernetes that KUBECONFIG na
 
 soak: $(READY) $(GO_TOOLS) ## The long campaigns whole: kills, flips, repeats
 	$(BIN)/pytest -m 'soak and not cluster'
+
+soak-cluster: $(READY) $(GO_TOOLS) ## The long campaigns on the Kubernetes that KUBECONFIG names
+	$(BIN)/pytest -m 'soak and cluster'
 
 check: lint test ## What CI runs: format, lint, types, tests
 
