@@ -53,12 +53,15 @@ def test_without_the_graceful_stop_requests_are_lost(world: World, both: tuple[R
     release(world, "staging", newer, lambda _: _stop_at_once(deployment))
     live_after(world, "staging", newer, alone=True)
     try:
-        with load(URL) as report:
-            release(world, "staging", older)
-            live_after(world, "staging", older, alone=True)
+        for wanted in (older, newer, older):  # one may be lucky
+            with load(URL) as report:
+                release(world, "staging", wanted)
+                live_after(world, "staging", wanted, alone=True)
+            tell(json.dumps(report))
+            if report["failed"]:
+                break
     finally:
         release(world, "staging", newer, lambda _: _write(deployment, graceful))
-    tell(json.dumps(report))
     assert report["failed"] > 0, report
     assert report["answered"] > report["failed"], report
 
@@ -85,10 +88,12 @@ def _assert_kept_pace(report: dict[str, Any]) -> None:
 
 
 def _stop_at_once(file: Path) -> None:
-    """No sleep before the stop and a second for all of it."""
+    """No sleep before the stop, a second for all of it, and no answers on open connections meanwhile."""
     deployment = yaml.safe_load(file.read_text())
     pod = deployment["spec"]["template"]["spec"]
-    del pod["containers"][0]["lifecycle"]
+    container = pod["containers"][0]
+    del container["lifecycle"]
+    next(each for each in container["env"] if each["name"] == "FORECAST_DRAIN_SECONDS")["value"] = "0"
     pod["terminationGracePeriodSeconds"] = 1
     _write(file, yaml.safe_dump(deployment))
 
