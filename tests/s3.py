@@ -99,7 +99,7 @@ def s3_server() -> Iterator[S3]:
     server = make_server("127.0.0.1", 0, s3, threaded=True)
     s3.port = server.server_port
     s3.empty()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield s3

@@ -15,6 +15,8 @@ from ml.settings import MlSettings
 from tests.ml.small_models import manifest
 from tests.scripts.free_port import free_port
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Shelf:
                 pass
 
         with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            Thread(target=server.serve_forever, daemon=True).start()
+            Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             try:
                 yield f"localhost:{server.server_port}"
             finally:

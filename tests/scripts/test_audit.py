@@ -432,6 +432,7 @@ AT_SCALE = {
 }
 
 
+@pytest.mark.soak
 def test_a_thousand_promotions_have_no_finding(tmp_path: Path) -> None:
     written = promotions_at_scale.write(tmp_path / "forge.git", 1000)
     report = audit(LocalForge(tmp_path / "forge.git", "auditor"), ENVIRONMENT)
@@ -444,6 +445,7 @@ def test_a_thousand_promotions_have_no_finding(tmp_path: Path) -> None:
     assert {each.kind for each in report.deployments} == {"import", "promotion", "rollback", "reapplied"}
 
 
+@pytest.mark.soak
 def test_each_fault_among_a_thousand_promotions_is_found_and_nothing_else(tmp_path: Path) -> None:
     places = dict(zip(range(30, 1000, 60), AT_SCALE, strict=False))
     written = promotions_at_scale.write(tmp_path / "forge.git", 1000, places)

@@ -108,17 +108,24 @@ def end_state(up: Served) -> object:
     )
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize(
+    ("shape", "act"),
+    [
+        pytest.param(shape, act, id=f"{shape.kind}-{act}", marks=[pytest.mark.soak] * ((one + other) % 2))
+        for one, shape in enumerate(SHAPES)
+        for other, act in enumerate(ACTS)
+    ],
+)
 def test_whatever_fails_once_the_end_is_the_same(
-    up: Served, act: str, tmp_path_factory: pytest.TempPathFactory
+    shape: type[FakeForge], act: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     prepare, do, method, path = ACTS[act]
-    with served(type(up.fake), tmp_path_factory.mktemp("whole")) as whole:
+    with served(shape, tmp_path_factory.mktemp("whole")) as whole:
         prepare(whole)
         do(whole)
         wanted = end_state(whole)
     for name, (how, answer) in FAULTS.items():
-        with served(type(up.fake), tmp_path_factory.mktemp("faulty")) as faulty:
+        with served(shape, tmp_path_factory.mktemp("faulty")) as faulty:
             prepare(faulty)
             methods = ["POST", "PUT"] if "|" in method else [method]
             faults = [Fault(each, path, how, answer) for each in methods]

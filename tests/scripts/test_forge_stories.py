@@ -1,6 +1,7 @@
 """The stories of promotion, told to GitHub and Gitea as they are told to the local forge.
 
-The forges are fakes with real branches; `tests/cluster` tells them to a real Gitea.
+The forges are fakes with real branches. `tests/cluster` tells them to a real Gitea, so that one's fake has its turn in
+the soak.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,7 +55,12 @@ class PeoplesForge:
         return [{"text": each.body} for each in self._fake.comments if each.number == number]
 
 
-@pytest.fixture(params=SHAPES, ids=lambda shape: shape.kind)
+@pytest.fixture(
+    params=[
+        pytest.param(shape, id=shape.kind, marks=[pytest.mark.soak] * (shape.kind == "gitea"))
+        for shape in SHAPES
+    ]
+)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     fake: FakeForge = request.param(made.forge.directory, made.tick)
