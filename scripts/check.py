@@ -21,6 +21,7 @@ from scripts.not_as_promised import NotAsPromised, refuse_other
 from scripts.promotion import manifest_diffs, proposal_of
 from scripts.proposal import PROMOTION, ROLLBACK, Kind, Proposal, branches_of
 from scripts.release_file import Release, path_of
+from scripts.report import environments
 from scripts.repository import Repository
 
 
@@ -114,8 +115,8 @@ def _alters(case: Case) -> tuple[str, ...] | None:
             raise Broken(f"kustomize is needed to check {case.environment}; `make tools` builds it")
         return None
     alters = tuple(name for name, diff in diffs.items() if diff)
-    own = [name for name in alters if case.repository.read(case.commit.id, path_of(name)) is not None]
-    others = [name for name in own if name != case.environment]
+    released = environments(case.repository, case.commit.id)
+    others = [name for name in alters if name in released and name != case.environment]
     if others:
         raise NotAsPromised(case.number, f"alters the manifests of {others[0]} too")
     if not alters and case.rules.images:

@@ -1,5 +1,6 @@
-"""What an environment's `kustomization.yaml` says of where it runs and where its images come from."""
+"""The folders of `environments`, and what a `kustomization.yaml` says of where pods run and images come from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -23,6 +24,13 @@ class Overlay:
 
     namespace: str | None
     images: Mapping[str, str]
+
+
+def folders_with(git: Git, commit: str, file: str) -> list[str]:
+    """Names of the folders of `environments` that hold a file at a commit."""
+    pattern = re.compile(rf"environments/([a-z][a-z0-9-]*)/{re.escape(file)}")
+    paths = git.text("ls-tree", "-r", "--name-only", commit, "environments/").splitlines()
+    return [match[1] for path in paths if (match := pattern.fullmatch(path))]
 
 
 def overlay_of(git: Git, environment: str, commit: str) -> Overlay:

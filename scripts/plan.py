@@ -66,8 +66,8 @@ def plan(forge: Forge, bridge: Bridge | None, now: datetime) -> dict[str, Any]:
         bridge: What `open` asks; without it only Git and the forge are looked at, and no challenger is known.
         now: For the minutes that are left.
     """
-    told = report.plan(forge)
     with temporary_copy(forge) as repository:
+        told = report.states(forge, repository)
         for environment, state in told["environments"].items():
             move = _move(forge, repository, bridge, environment, now)
             state["could_move"] = move.to_json() if move else None

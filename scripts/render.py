@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import re
 import shutil
 import subprocess
 import tarfile
@@ -13,12 +12,12 @@ import yaml
 
 from scripts.errors import Broken
 from scripts.git import Git
+from scripts.overlay import folders_with
 
 BUILT = Path(__file__).parents[1] / ".bin" / "kustomize"
 HIDDEN = "(hidden)"
 
 _TIMEOUT_SECONDS = 60.0
-_OVERLAY = re.compile(r"environments/([a-z][a-z0-9-]*)/kustomization\.yaml")
 
 
 class NoKustomize(Exception):
@@ -64,8 +63,7 @@ def build(folder: Path) -> str:
 
 def overlays(git: Git, commit: str) -> list[str]:
     """Names of the folders of `environments` that are rendered on their own at a commit."""
-    paths = git.text("ls-tree", "-r", "--name-only", commit, "environments/").splitlines()
-    return [match[1] for path in paths if (match := _OVERLAY.fullmatch(path)) and match[1] != "base"]
+    return [name for name in folders_with(git, commit, "kustomization.yaml") if name != "base"]
 
 
 def build_at(git: Git, commit: str, environment: str) -> str:

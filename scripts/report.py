@@ -1,6 +1,5 @@
 """What runs where, since when, what is open and what is held; nothing is changed."""
 
-import re
 from typing import Any
 
 from scripts import deployment_history
@@ -8,29 +7,25 @@ from scripts.deployment_history import Deployment, DeploymentHistory
 from scripts.errors import Refused
 from scripts.forge import Forge, PullRequest
 from scripts.git import Git
+from scripts.overlay import folders_with
 from scripts.proposal import open_proposals
 from scripts.release_file import parse
-from scripts.repository import TRUNK, temporary_copy
-
-_RELEASE_FILE = re.compile(r"environments/([a-z][a-z0-9-]*)/release\.yaml")
+from scripts.repository import TRUNK, Repository, temporary_copy
 
 
 def environments(git: Git, commit: str) -> list[str]:
     """Names of the environments that have a release file at a commit."""
-    paths = git.text("ls-tree", "-r", "--name-only", commit, "environments/").splitlines()
-    return [match[1] for path in paths if (match := _RELEASE_FILE.fullmatch(path))]
+    return folders_with(git, commit, "release.yaml")
 
 
-def plan(forge: Forge) -> dict[str, Any]:
+def states(forge: Forge, repository: Repository) -> dict[str, Any]:
     """Every environment's state, and since when each pair of them differs."""
-    with temporary_copy(forge) as repository:
-        histories = {
-            name: deployment_history.read(repository, name, TRUNK) for name in environments(repository, TRUNK)
-        }
-        states = {
-            name: _state(history, open_proposals(forge, name), repository)
-            for name, history in histories.items()
-        }
+    histories = {
+        name: deployment_history.read(repository, name, TRUNK) for name in environments(repository, TRUNK)
+    }
+    states = {
+        name: _state(history, open_proposals(forge, name), repository) for name, history in histories.items()
+    }
     return {"environments": states, "differences": _differences(list(histories.values()))}
 
 

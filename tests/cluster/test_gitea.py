@@ -1,7 +1,6 @@
 """The story of promotion on a real Gitea, with the tests of the local forge where they fit."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from scripts.repository import SLOTS, TRUNK, RefUpdate, RemoteRefused, temporary
 from scripts.rollback import open_rollback
 from tests.cluster.gitea import APPROVER, OWNER, PROMOTER, GiteaWorld, PeoplesGitea, gitea_world
 from tests.scripts import test_check, test_merging, test_promotion, test_rollback
+from tests.scripts.test_concurrent_promotions import eight_at_once
 from tests.scripts.test_killed_anywhere import KILLED, end_of, in_a_child
 
 pytestmark = pytest.mark.cluster
@@ -216,37 +216,13 @@ def test_every_page_is_read(world: GiteaWorld, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_eight_at_once_leave_the_newest_open_and_never_two(world: GiteaWorld) -> None:
-    for version in range(1, 9):
-        world.train(version)
-    most, done = 0, threading.Event()
+    watcher = world.forge.acting_as(OWNER)
 
-    def watch() -> None:
-        nonlocal most
-        watcher = world.forge.acting_as(OWNER)
-        while not done.is_set():
-            most = max(most, len(open_proposals(watcher, "local")))
-            time.sleep(0.05)
+    def count_open() -> int:
+        time.sleep(0.05)
+        return len(open_proposals(watcher, "local"))
 
-    def ask(version: int) -> None:
-        world.anew()
-        try:
-            world.open(str(version))
-        except Refused as refusal:
-            if refusal.reason not in {"superseded", "newer_is_open"}:
-                raise
-
-    children = [in_a_child(lambda version=version: ask(version)) for version in range(1, 9)]  # type: ignore[misc]
-    thread = threading.Thread(target=watch)
-    thread.start()
-    codes = [end_of(child) for child in children]
-    done.set()
-    thread.join()
-    assert codes == [0] * 8
-    assert most == 1
-    (left,) = open_proposals(world.forge, "local")
-    assert left.title == "local: model 8, image abc1234"
-    assert world.git.ref(f"{SLOTS}local") == left.head
-    assert list(world.git.refs("refs/heads/promote/").values()) == [left.head]
+    eight_at_once(world, count_open, world.anew)
     ended = [each for each in world.forge.pull_requests("promote/") if each.state != "open"]
     assert all(each.closed_by == "promoter" and world.forge.comments(each.number) for each in ended)
     assert world.merge().release.model_version == 8

@@ -28,19 +28,11 @@ def both(world: World) -> tuple[Release, Release]:
     return older, newer
 
 
-def test_none_is_lost_through_two_promotions_and_two_reverts(
-    world: World, both: tuple[Release, Release]
+@pytest.mark.parametrize("rounds", [2, pytest.param(10, marks=pytest.mark.soak)])
+def test_none_is_lost_through_promotions_and_as_many_reverts(
+    world: World, both: tuple[Release, Release], rounds: int
 ) -> None:
-    report = _under_load(world, both, rounds=2)
-    assert report["failed"] == 0, report
-    _assert_kept_pace(report)
-
-
-@pytest.mark.soak
-def test_none_is_lost_through_ten_promotions_and_ten_reverts(
-    world: World, both: tuple[Release, Release]
-) -> None:
-    report = _under_load(world, both, rounds=10)
+    report = _under_load(world, both, rounds)
     assert report["failed"] == 0, report
     _assert_kept_pace(report)
 

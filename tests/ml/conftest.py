@@ -1,12 +1,18 @@
 """Fixtures that tests of `ml` share."""
 
+from __future__ import annotations
+
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ml.settings import MlSettings
+
+if TYPE_CHECKING:
+    from tests.s3 import S3
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +35,25 @@ def new_state(registry_tables: Path) -> Callable[[Path], MlSettings]:
         return MlSettings(state=folder)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def s3_of_the_module() -> Iterator[S3]:
+    """A server that speaks S3."""
+    from tests.s3 import s3_server  # noqa: PLC0415 - moto is loaded for the tests that need it
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_of_the_module: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """It, empty, as the only account that this process knows."""
+    from tests.s3 import NO_ACCOUNT  # noqa: PLC0415
+
+    for name in NO_ACCOUNT:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3_of_the_module.variables.items():
+        monkeypatch.setenv(name, value)
+    s3_of_the_module.empty()
+    return s3_of_the_module

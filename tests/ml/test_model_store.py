@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 from ml.errors import BundleRefused, ModelNotFound, SnapshotNotFound, StoreUnavailable
 from ml.model_store import HEAD_BYTES, ModelStore
-from tests.s3 import BUCKET, NO_ACCOUNT, S3, s3_server
+from tests.s3 import BUCKET, S3
 
 MODEL = "a" * 64
 
@@ -53,22 +53,6 @@ def in_bucket(s3: S3) -> Place:
         lambda name, data: s3.replace(prefix + name, data),
         lambda: {name.removeprefix(prefix): data for name, data in s3.objects().items()},
     )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    with s3_server() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
-    for name in NO_ACCOUNT:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    server.empty()
-    return server
 
 
 @pytest.fixture(params=["folder", "bucket"])

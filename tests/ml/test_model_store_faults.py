@@ -22,28 +22,12 @@ from werkzeug.serving import make_server
 
 from ml.errors import StoreUnavailable
 from ml.model_store import ModelStore
-from tests.s3 import BUCKET, KEYS, NO_ACCOUNT, S3, Answer, Environ, s3_server, saying
+from tests.s3 import BUCKET, KEYS, S3, Answer, Environ, saying
 
 URL = f"s3://{BUCKET}/shop"
 MODEL = "a" * 64
 NAME = "2025-12.000000000000"
 DATA = b'{}\n{"created_at":"2026-01-05"}\n' + b"line\n" * 200_000
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    with s3_server() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
-    for name in NO_ACCOUNT:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    server.empty()
-    return server
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.errors import Refused
@@ -13,8 +14,8 @@ from tests.scripts.world import World
 ENVIRONMENTS = ("local", "qa", "staging", "training")
 
 
-def test_eight_at_once_for_one_environment_leave_the_newest_open_and_never_two(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def eight_at_once(world: World, count_open: Callable[[], int], in_the_child: Callable[[], None]) -> None:
+    """Eight processes propose a version each; never are two open, and in the end the newest is."""
     for version in range(1, 9):
         world.train(version)
     most, done = 0, threading.Event()
@@ -22,9 +23,10 @@ def test_eight_at_once_for_one_environment_leave_the_newest_open_and_never_two(t
     def watch() -> None:
         nonlocal most
         while not done.is_set():
-            most = max(most, len(open_proposals(world.forge, "local")))
+            most = max(most, count_open())
 
     def ask(version: int) -> None:
+        in_the_child()
         try:
             world.open(str(version))
         except Refused as refusal:
@@ -43,6 +45,11 @@ def test_eight_at_once_for_one_environment_leave_the_newest_open_and_never_two(t
     assert left.title == "local: model 8, image abc1234"
     assert world.git.ref(f"{SLOTS}local") == left.head
     assert list(world.git.refs("refs/heads/promote/").values()) == [left.head]
+
+
+def test_eight_at_once_for_one_environment_leave_the_newest_open_and_never_two(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    eight_at_once(world, lambda: len(open_proposals(world.forge, "local")), lambda: None)
     assert world.merge().release.model_version == 8
 
 

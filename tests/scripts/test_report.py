@@ -1,10 +1,18 @@
 """What runs where, since when and why not something else: read from Git and the forge."""
 
 from pathlib import Path
+from typing import Any
 
+from scripts.forge import Forge
 from scripts.release_file import path_of
-from scripts.report import history, plan
+from scripts.report import history, states
+from scripts.repository import temporary_copy
 from tests.scripts.world import RELEASE, World
+
+
+def plan(forge: Forge) -> dict[str, Any]:
+    with temporary_copy(forge) as repository:
+        return states(forge, repository)
 
 
 def test_the_plan_shows_each_environment_and_since_when_they_differ(tmp_path: Path) -> None:
