@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.git import Git
-from scripts.image_sources import changed_images, dockerfiles, sources
+from scripts.history.git import Git
+from scripts.images.image_sources import changed_images, dockerfiles, sources
 from tests.repository.imports import ROOT, closure, modules
 from tests.scripts.commits import ANNA, AT, Files, commit, repository
 

@@ -9,15 +9,15 @@ import pytest
 
 from ml.errors import ModelNotFound
 from scripts.errors import Broken, Refused
-from scripts.evidence import Evidence, Waiver
-from scripts.forge import BranchGone, PullRequest
-from scripts.git import Git
-from scripts.local_forge import LocalForge
-from scripts.proposal import open_proposals
-from scripts.pull_request import evidence_in
+from scripts.evidence.record import Evidence, Waiver
+from scripts.forges.forge import BranchGone, PullRequest
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git
+from scripts.history.repository import TRUNK, Repository
+from scripts.promotion.proposal import open_proposals
+from scripts.promotion.pull_request import evidence_in
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import evidence_path_of
-from scripts.repository import TRUNK, Repository
-from scripts.rollback import open_rollback
 from tests.scripts.world import RELEASE, World
 
 

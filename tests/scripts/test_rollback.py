@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import Broken, Refused
-from scripts.evidence import Evidence
-from scripts.promotion import Opened
-from scripts.proposal import open_proposals
+from scripts.evidence.record import Evidence
+from scripts.history.repository import TRUNK
+from scripts.promotion.opening import Opened
+from scripts.promotion.proposal import open_proposals
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import edit, evidence_path_of, path_of
-from scripts.repository import TRUNK
-from scripts.rollback import open_rollback
 from tests.scripts.test_promotion import remove_bundle, remove_snapshot
 from tests.scripts.world import IMAGES, RELEASE, World
 
