@@ -43,7 +43,7 @@ def test_the_sources_are_the_import_closure_the_lock_and_what_comes_with_them(
     found = sources(git, head, f"apps/{service}/Dockerfile")
     imported = {
         str(modules()[name].relative_to(ROOT))
-        for name in closure(f"apps.{service}.main") | closure(f"apps.{service}.__main__")
+        for name in closure(f"apps.{service}.main", f"apps.{service}.__main__")
     }
     assert {path for path in found if path.endswith(".py")} == imported
     assert {f"requirements/{service}.txt", f"apps/{service}/Dockerfile", ".dockerignore"} <= set(found)
