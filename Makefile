@@ -9,6 +9,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 GO_TOOLS := .bin/.ready
 export OMP_NUM_THREADS ?= 1
+# Kept bytecode, also where a container switches it off: the tests start many processes, each would compile anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Options of `make demo`, each handed on only when it is set.
 DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--events '$(EVENTS)') \

@@ -99,7 +99,7 @@ def world() -> Iterator[World]:
 
 def clean(repository: GiteaRepository) -> None:
     """Nothing of the story is on the bed any more; images stay in the registry, under the digest of their content."""
-    argocd.remove()
+    argocd.remove(argocd.ROOT, *argocd.APPLICATIONS)
     kubectl("delete", "--ignore-not-found", "-k", str(ROOT / "policies"))
     kubectl("delete", "namespace", *_NAMESPACES, "--ignore-not-found", "--timeout=55s")
     repository.remove()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from scripts.git import Git, Identity
+from scripts.history.git import Git, Identity
 
 OWNER, NAME = "shop", "environments"
 TOKENS = {"token-of-promoter": "promoter", "token-of-approver": "approver", "token-of-person": "bo"}
