@@ -35,7 +35,9 @@ def ensure(world: World, environment: str, wanted: Release) -> None:
     if not world.api.live(f"purchase-prediction-{environment}", wanted):
         release(world, environment, wanted)
     live_after(world, environment, wanted, alone=True)
-    seconds_until(lambda: _answers(environment, wanted), 60, f"{environment}'s node port answers with {wanted}")
+    seconds_until(
+        lambda: _answers(environment, wanted), 60, f"{environment}'s node port answers with {wanted}"
+    )
 
 
 def release(world: World, environment: str, wanted: Release, change: Change | None = None) -> Served:
