@@ -7,7 +7,7 @@ merge commit, so a kill between the two writes of a merge leaves it open, and me
 """
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -95,7 +95,7 @@ class LocalForge:
         metas = [sha for ref, sha in refs.items() if ref.startswith(_PULLS) and ref.endswith("/meta")]
         records = sorted(map(decoded, self._git.blobs(metas)), key=lambda record: record.number)
         wanted = [record for record in records if record.branch.startswith(branch_prefixes)]
-        trunk = self._trunk() if any(record.merge_commit for record in wanted) else frozenset()
+        trunk = self._trunk(wanted)
         return [shown(record, refs, trunk, self.remote) for record in wanted]
 
     def get(self, number: int) -> PullRequest:
@@ -227,10 +227,12 @@ class LocalForge:
         return self._git.commit_tree(tree, [trunk], message, self._identity(), self._clock())
 
     def _show(self, record: Record) -> PullRequest:
-        return shown(record, self._git.refs(HEADS), self._trunk(), self.remote)
+        return shown(record, self._git.refs(HEADS), self._trunk([record]), self.remote)
 
-    def _trunk(self) -> frozenset[str]:
-        """The commits of the trunk."""
+    def _trunk(self, records: Iterable[Record]) -> frozenset[str]:
+        """The commits of the trunk; none where no record names the commit that merged it."""
+        if not any(record.merge_commit for record in records):
+            return frozenset()
         return frozenset(self._git.text("rev-list", "--first-parent", TRUNK).split())
 
     def _stored(self, number: int) -> tuple[str, Record]:

@@ -107,6 +107,8 @@ class Git:
 
     def blobs(self, names: Sequence[str]) -> list[bytes | None]:
         """Contents of `<commit>:<path>` or blob ids in one git process; None for what does not exist."""
+        if not names:
+            return []
         output = self.run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
         contents: list[bytes | None] = []
         start = 0
@@ -149,7 +151,8 @@ class Git:
         """The tree of `base` (None: empty) with `path -> "<mode> <blob>"` set, removed where it is None."""
         with tempfile.TemporaryDirectory() as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
-            self.run("read-tree", base or "--empty", env=index)
+            if base is not None:
+                self.run("read-tree", base, env=index)
             lines = [f"{entry or '0 ' + '0' * 40}\t{path}\0" for path, entry in entries.items()]
             self.run("update-index", "-z", "--index-info", stdin="".join(lines).encode(), env=index)
             return self.run("write-tree", env=index).decode().strip()

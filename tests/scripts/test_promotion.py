@@ -387,22 +387,26 @@ def test_a_model_older_than_the_live_one_is_not_proposed(world: World) -> None:
         world.open("1")
 
 
-MANY = pytest.mark.parametrize("proposals", [6, pytest.param(100, marks=pytest.mark.soak)])
+def test_after_a_persons_revert_proposals_open_nothing_and_a_newer_one_opens_once(two_live: World) -> None:
+    revert_and_propose(two_live, proposals=6)
 
 
-@MANY
-def test_after_a_persons_revert_many_proposals_open_nothing_and_a_newer_one_opens_once(
-    two_live: World, proposals: int
+@pytest.mark.soak
+def test_after_a_persons_revert_a_hundred_proposals_open_nothing_and_a_newer_one_opens_once(
+    two_live: World,
 ) -> None:
-    first = two_live.promoted[1].release
-    second = two_live.promoted[2]
-    before = two_live.file()
-    two_live.revert_as_person(second.commit)
-    assert two_live.live() == first
-    propose_what_is_held(two_live, proposals)
-    two_live.train(3)
-    assert [two_live.open().action for _ in range(3)] == ["opened", "found", "found"]
-    assert two_live.file() != before
+    revert_and_propose(two_live, proposals=100)
+
+
+def revert_and_propose(world: World, proposals: int) -> None:
+    first, second = (world.promoted[version] for version in (1, 2))
+    before = world.file()
+    world.revert_as_person(second.commit)
+    assert world.live() == first.release
+    propose_what_is_held(world, proposals)
+    world.train(3)
+    assert [world.open().action for _ in range(3)] == ["opened", "found", "found"]
+    assert world.file() != before
 
 
 def propose_what_is_held(world: World, proposals: int) -> None:

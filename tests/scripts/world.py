@@ -135,8 +135,8 @@ def overlay(environment: str) -> bytes:
 
 def release_diff(repository: Repository, base: str, head: str, environment: str) -> str:
     """In place of kustomize, whose start takes longer than most tests: how the release file changes."""
-    sides = ((repository.read(each, path_of(environment)) or b"").decode() for each in (base, head))
-    before, after = (side.splitlines(keepends=True) for side in sides)
+    sides = repository.blobs([f"{commit}:{path_of(environment)}" for commit in (base, head)])
+    before, after = ((side or b"").decode().splitlines(keepends=True) for side in sides)
     return "".join(difflib.unified_diff(before, after, f"{environment} before", f"{environment} after"))
 
 
