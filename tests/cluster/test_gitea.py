@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from functools import wraps
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,18 +27,6 @@ pytestmark = pytest.mark.cluster
 BO = Identity("bo", "bo@shop.invalid")
 
 Story = Callable[[GiteaWorld], None]
-
-
-def a_hundred(test: Callable[[GiteaWorld, int], None]) -> Story:
-    """The story of so many proposals of what is held."""
-
-    @wraps(test)
-    def story(world: GiteaWorld) -> None:
-        test(world, 100)
-
-    return story
-
-
 STORIES: tuple[Story, ...] = (
     test_check.test_opening_again_tells_anew_what_has_changed_unless_it_is_approved,
     test_promotion.test_a_promotion_is_one_commit_of_the_release_lines_and_one_evidence_file,
@@ -56,12 +43,10 @@ STORIES_OF_TWO: tuple[Story, ...] = (
     test_rollback.test_it_supersedes_an_open_promotion_and_no_promotion_supersedes_it,
 )
 LONG_STORIES_OF_TWO: tuple[Story, ...] = (
-    a_hundred(
-        test_promotion.test_after_a_persons_revert_many_proposals_open_nothing_and_a_newer_one_opens_once
-    ),
+    test_promotion.test_after_a_persons_revert_a_hundred_proposals_open_nothing_and_a_newer_one_opens_once,
     test_promotion.test_an_un_held_release_is_proposed_and_merged_again,
     test_rollback.test_asked_again_it_finds_its_pull_request_and_one_a_person_closed_stays_closed,
-    a_hundred(test_rollback.test_what_was_rolled_back_is_held_and_a_newer_model_is_not),
+    test_rollback.test_what_was_rolled_back_is_held_and_a_newer_model_is_not,
 )
 
 
