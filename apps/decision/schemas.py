@@ -20,8 +20,16 @@ class Numbers(BaseModel):
     goodwill_cents: int | None = Field(default=None, description="Cost of a customer who finds nothing.")
     on_hand_units: int | None = Field(default=None, description="In stock now.")
     on_order_units: int | None = Field(default=None, description="Ordered and not yet here.")
+    pack_units: int | None = Field(default=None, description="Orders are whole multiples of it.")
+    minimum_order_units: int | None = Field(default=None, description="Fewest units the supplier takes.")
     lead_time_months: int | None = Field(default=None, description="From an order to its arrival.")
     review_months: int | None = Field(default=None, description="Until the next chance to order.")
+    month_correlation: FiniteFloat | None = Field(
+        default=None, description="Of a forecast's errors in the months that an order covers."
+    )
+    cvar_share: FiniteFloat | None = Field(
+        default=None, description="Share of worst outcomes whose mean profit counts; 1 is the plain mean."
+    )
     ad_spend_cents: int | None = Field(default=None, description="Advertising of a month, now.")
     ad_elasticity: FiniteFloat | None = Field(default=None, description="Percent demand per percent spend.")
     ad_elasticity_error: FiniteFloat | None = Field(default=None, description="Its standard deviation.")
@@ -73,7 +81,7 @@ class Advertising(Answer):
     expected_profit_change_cents: int
     binding: str
     step_share: float
-    elasticity_source: Literal["prior", "given"]
+    elasticity_source: Literal["prior", "given", "fitted"]
 
 
 class Risk(Answer):
@@ -82,6 +90,14 @@ class Risk(Answer):
     level: Literal["Low", "Medium", "High"]
     cost_at_risk: float
     cuts: tuple[float, float]
+
+
+class Sizing(Answer):
+    """How much of the recommended change to take, by what it earns against how uncertain that is."""
+
+    take_share: float
+    order_units: int
+    spend_cents: int
 
 
 class Outcome(Answer):
@@ -106,9 +122,11 @@ class Decision(Answer):
     stock: Stock
     advertising: Advertising
     risk: Risk
+    sizing: Sizing
     scenarios: dict[Literal["low", "expected", "high"], Outcome]
     binding: list[str]
     reason: str
+    reason_tr: str
     inputs: dict[str, Input]
     model_version: int
     model_sha256: str

@@ -6,10 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import linprog
+from scipy.stats import gamma, nbinom, norm
+from scipy.stats import poisson as poisson_law
 
 from ml.decisions.demand import Demand
 from ml.decisions.economics import Economics
-from ml.decisions.stock import newsvendor, plan_stock, profit
+from ml.decisions.stock import (
+    best_stock,
+    expected_profit,
+    newsvendor,
+    newsvendor_normal,
+    plan_stock,
+    profit,
+)
+from ml.distribution import LEVELS
 
 probabilities = st.lists(st.floats(0.001, 1.0), min_size=1, max_size=40).map(np.array)
 cents = st.integers(1, 10_000)
@@ -91,3 +103,204 @@ def test_nothing_is_sent_back_and_the_surplus_costs() -> None:
 def test_a_product_that_nobody_wants_is_not_ordered() -> None:
     plan = plan_stock(Demand(np.array([1.0])), economics())
     assert (plan.order_units, plan.expected_profit_cents) == (0, 0.0)
+
+
+def test_the_textbook_normal_newsvendor() -> None:
+    """Snyder and Shen, example 4.3, as stockpyl computes it: h = 2, p = 18, mean 120, deviation 10."""
+    stock, cost = newsvendor_normal(120, 10, 18, 2)
+    assert stock == pytest.approx(norm.ppf(0.9, 120, 10), abs=1e-9)
+    assert stock == pytest.approx(132.8155, abs=5e-5)
+    by_integral = quad(
+        lambda y: norm.pdf(y, 120, 10) * (18 * max(y - stock, 0) + 2 * max(stock - y, 0)),
+        40,
+        200,
+        points=[stock],
+    )
+    assert cost == pytest.approx(by_integral[0], abs=1e-6)
+    assert cost == pytest.approx(35.0997, abs=5e-5)
+
+
+def test_caution_without_goodwill_is_a_lower_quantile() -> None:
+    """Gamma(4, 25), price 10, cost 6, salvage 3, worst 30 %: 53.8175, by a grid of a thousandth unit."""
+    units = 1_000
+    mass = np.diff(gamma.cdf(np.arange(0, 600 * units, dtype=np.float64), 4, scale=25 * units), prepend=0.0)
+    given = {"price_cents": 10, "cost_cents": 6, "salvage_cents": 3, "holding_cents": 0}
+    cautious = Economics.of({**given, "cvar_share": 0.3}, None)
+    assert best_stock(Demand(mass), cautious) / units == pytest.approx(53.8175, abs=1e-3)
+    assert gamma.ppf(0.3 * cautious.critical_ratio, 4, scale=25) == pytest.approx(53.8175, abs=5e-5)
+    neutral = Economics.of(given, None)
+    assert best_stock(Demand(mass), neutral) / units == pytest.approx(100.629, abs=1e-3)
+
+
+def worst_mean_by_sorting(mass: list[float], stock: int, worked: Economics) -> float:
+    outcomes = sorted(
+        (
+            1000 * min(y, stock)
+            + (worked.salvage_cents - worked.holding_cents) * max(stock - y, 0)
+            - worked.goodwill_cents * max(y - stock, 0)
+            - worked.cost_cents * stock,
+            p,
+        )
+        for y, p in enumerate(mass)
+    )
+    left, total = worked.cvar_share, 0.0
+    for earned, p in outcomes:
+        part = min(p, left)
+        total, left = total + part * earned, left - part
+    return total / worked.cvar_share
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0.001, 1.0), min_size=2, max_size=25).map(np.array),
+    st.integers(0, 3_000),
+    st.floats(0.05, 1.0),
+    st.integers(1, 999),
+)
+def test_under_caution_no_other_stock_has_a_better_worst_share(
+    mass: np.ndarray, goodwill: int, share: float, cost: int
+) -> None:
+    demand = Demand(mass)
+    worked = economics(cost_cents=cost, salvage_cents=0, goodwill_cents=goodwill, cvar_share=share)
+    found = worst_mean_by_sorting(demand.probability.tolist(), best_stock(demand, worked), worked)
+    best = max(worst_mean_by_sorting(demand.probability.tolist(), s, worked) for s in range(len(mass)))
+    assert found == pytest.approx(best, rel=1e-9, abs=1e-6)
+
+
+def test_the_worst_share_agrees_with_the_scenario_program() -> None:
+    """Rockafellar and Uryasev's linear program over 40 scenarios, stock continuous: at most one unit better."""
+    random = np.random.default_rng(3)
+    for share in (0.1, 0.4, 0.8):
+        draws = random.gamma(2, 300, 40).round()
+        worked = economics(cost_cents=600, salvage_cents=100, goodwill_cents=900, cvar_share=share)
+        best, stock = scenario_program(draws, worked)
+        ours = best_stock(Demand(np.bincount(draws.astype(int)).astype(float)), worked)
+        mass = (np.bincount(draws.astype(int)) / 40).tolist()
+        assert worst_mean_by_sorting(mass, ours, worked) <= best + 1e-6
+        assert worst_mean_by_sorting(mass, ours, worked) == pytest.approx(best, rel=1e-3)
+        assert abs(ours - stock) <= 1
+
+
+def scenario_program(draws: np.ndarray, worked: Economics) -> tuple[float, float]:
+    """Max t - mean(u) / share with u >= t - profit, short >= y - Q, left >= Q - y; variables Q, t, u, short, left."""
+    n = len(draws)
+    eye, none, ones = np.eye(n), np.zeros((n, n)), np.ones((n, 1))
+    costs = np.concatenate(([0.0, -1.0], np.full(n, 1 / n / worked.cvar_share), np.zeros(2 * n)))
+    under, over = worked.underage_cents, worked.overage_cents
+    shortfall = np.hstack([0 * ones, ones, -eye, under * eye, over * eye])
+    short = np.hstack([-ones, 0 * ones, none, -eye, none])
+    left = np.hstack([ones, 0 * ones, none, none, -eye])
+    limits = np.concatenate((worked.margin_cents * draws, -draws, draws))
+    bounds = [(0, None), (None, None), *[(0, None)] * (3 * n)]
+    solved = linprog(costs, np.vstack([shortfall, short, left]), limits, bounds=bounds)
+    return -solved.fun, solved.x[0]
+
+
+def test_caution_orders_less_without_goodwill_and_can_order_more_with_it() -> None:
+    def stock(goodwill: int, share: float) -> int:
+        return best_stock(poisson(50), economics(goodwill_cents=goodwill, cvar_share=share))
+
+    assert stock(0, 0.2) < stock(0, 1.0)
+    assert stock(5_000, 0.2) > stock(5_000, 1.0)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0.001, 1.0), min_size=2, max_size=40).map(np.array),
+    st.integers(1, 12),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.sampled_from([1.0, 0.3]),
+)
+def test_no_other_order_in_packs_is_worth_more(
+    mass: np.ndarray, pack: int, minimum: int, held: int, share: float
+) -> None:
+    worked = economics(
+        pack_units=pack, minimum_order_units=minimum, on_hand_units=held, goodwill_cents=50, cvar_share=share
+    )
+    demand = Demand(mass)
+    plan = plan_stock(demand, worked)
+    allowed = [0, *(k * pack for k in range(1, 80) if k * pack >= minimum)]
+    assert plan.order_units in allowed
+    worth = {
+        order: worst_mean_by_sorting(demand.probability.tolist(), held + order, worked) for order in allowed
+    }
+    assert worth[plan.order_units] == pytest.approx(max(worth.values()), rel=1e-9, abs=1e-6)
+
+
+def test_what_kept_the_order_from_the_best_stock_is_named() -> None:
+    assert plan_stock(poisson(50), economics()).binding == ()
+    assert plan_stock(poisson(50), economics(pack_units=40)).binding == ("pack_size",)
+    assert plan_stock(poisson(5), economics(minimum_order_units=200)).binding == ("minimum_order",)
+    assert plan_stock(poisson(5), economics(minimum_order_units=7)).binding == ("minimum_order",)
+    held = plan_stock(poisson(5), economics(on_hand_units=90))
+    assert held.binding == ("stock_already_above_recommendation",)
+
+
+@pytest.mark.parametrize("stock", [0, 3, 7.5, 40, 500])
+def test_expected_profit_at_any_stock_is_the_sum_over_outcomes(stock: float) -> None:
+    demand, worked = poisson(9), economics(goodwill_cents=70)
+    by_hand = demand.expected(profit(demand.units, stock, worked))
+    assert expected_profit(demand, np.array(stock), worked) == pytest.approx(by_hand)
+
+
+@settings(deadline=None)
+@given(probabilities, st.floats(0.0, 1.0), st.integers(1, 999), st.integers(0, 500))
+def test_certainty_never_lowers_the_expected_profit(
+    mass: np.ndarray, certainty: float, cost: int, goodwill: int
+) -> None:
+    """A part of the probability moves to the whole units around the mean, so that the mean stays."""
+    worked = economics(cost_cents=cost, salvage_cents=0, goodwill_cents=goodwill)
+    vague = Demand(mass)
+    below = int(vague.mean)
+    sure = np.zeros(len(mass) + 1)
+    sure[below], sure[below + 1] = 1 - (vague.mean - below), vague.mean - below
+    clear = Demand((1 - certainty) * np.append(vague.probability, 0.0) + certainty * sure)
+    profits = [plan_stock(demand, worked).expected_profit_cents for demand in (vague, clear)]
+    assert profits[1] >= profits[0] - 1e-6 * abs(profits[0]) - 1e-6
+
+
+@settings(deadline=None)
+@given(probabilities, st.integers(1, 999), st.integers(2, 50))
+def test_the_currency_changes_money_and_not_the_order(mass: np.ndarray, cost: int, factor: int) -> None:
+    here = economics(cost_cents=cost, salvage_cents=0, holding_cents=3)
+    there = Economics.of(
+        {
+            "price_cents": 1000 * factor,
+            "cost_cents": cost * factor,
+            "salvage_cents": 0,
+            "holding_cents": 3 * factor,
+        },
+        None,
+    )
+    plan, scaled = plan_stock(Demand(mass), here), plan_stock(Demand(mass), there)
+    assert scaled.order_units == plan.order_units
+    assert scaled.expected_profit_cents == pytest.approx(factor * plan.expected_profit_cents)
+
+
+PROCESSES = {
+    "poisson 3": poisson_law(3),
+    "poisson 60": poisson_law(60),
+    "negative binomial 2": nbinom(1.0, 1 / 3),
+    "negative binomial 20": nbinom(2.0, 2 / 22),
+    "negative binomial 300": nbinom(4.0, 4 / 304),
+    "sparse": nbinom(0.3, 0.3 / 0.9),
+}
+
+
+@pytest.mark.parametrize("law", PROCESSES)
+@pytest.mark.parametrize("ratio", [0.5, 0.7, 0.9, 0.97])
+def test_on_a_known_process_eight_quantiles_lose_at_most_a_percent(law: str, ratio: float) -> None:
+    """Expected profit under the law itself of the stock that its eight published quantiles lead to.
+
+    Where the best profit is almost nothing, a fiftieth of a unit's price may be lost.
+    """
+    truth, units = PROCESSES[law], np.arange(20_000)
+    mass = truth.pmf(units)
+
+    def earns(stock: float) -> float:
+        return float(mass @ (ratio * np.minimum(units, stock) - (1 - ratio) * np.maximum(stock - units, 0)))
+
+    ours, _ = newsvendor(Demand.from_quantiles(truth.ppf(LEVELS).tolist()), ratio, 1 - ratio)
+    best = earns(float(truth.ppf(ratio)))
+    assert earns(ours) >= best - max(0.01 * best, 0.02)
