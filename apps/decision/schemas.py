@@ -1,11 +1,15 @@
 """What the decision service takes and answers; the console reads its answers by these."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from apps.forecast.schemas import Forecast
-from ml.events import ProductId
+from apps.forecast.schemas import Forecast, Units
+from ml.events import TEXT_LENGTH, ProductId
+
+LONGEST_AD_HISTORY = 120
+MOST_PRODUCTS = 10_000
+LARGEST_BUDGET_CENTS = 10**12
 
 
 class Numbers(BaseModel):
@@ -35,6 +39,15 @@ class Numbers(BaseModel):
     ad_elasticity_error: FiniteFloat | None = Field(default=None, description="Its standard deviation.")
 
 
+class AdMonths(BaseModel):
+    """A product's advertising in consecutive months and what it sold, oldest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spend_cents: list[Annotated[int, Field(ge=0)]] = Field(max_length=LONGEST_AD_HISTORY)
+    units: list[Units] = Field(max_length=LONGEST_AD_HISTORY)
+
+
 class DecisionRequest(BaseModel):
     """A product of the shop by its id, or a forecast as the forecast service gave it for a sent history."""
 
@@ -43,12 +56,31 @@ class DecisionRequest(BaseModel):
     product_id: ProductId | None = None
     forecast: Forecast | None = None
     economics: Numbers = Numbers()
+    ad_history: AdMonths | None = Field(
+        default=None, description="To fit the response to advertising; without it the elasticity stands."
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.product_id is None) == (self.forecast is None):
             raise ValueError("give either product_id or forecast")
         return self
+
+
+class PortfolioRequest(BaseModel):
+    """One budget for the orders of all products of the shop, or of one category."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget_cents: int = Field(ge=0, le=LARGEST_BUDGET_CENTS)
+    category: str | None = Field(default=None, max_length=TEXT_LENGTH)
+    economics: Numbers = Field(default=Numbers(), description="Of every product.")
+    products: dict[str, Numbers] = Field(
+        default={}, max_length=MOST_PRODUCTS, description="What differs, by product id."
+    )
+    next_steps: int = Field(
+        default=100, ge=0, le=1000, description="How many steps beyond the budget to list."
+    )
 
 
 class Answer(BaseModel):
@@ -132,3 +164,48 @@ class Decision(Answer):
     model_sha256: str
     data_version: str
     calibration_id: str
+
+
+class Order(Answer):
+    """What to order of one product under the budget."""
+
+    product_id: str
+    order_units: int
+    cost_cents: int
+    expected_gain_cents: int = Field(description="Expected profit against ordering none.")
+
+
+class NextUnits(Answer):
+    """A step that the budget did not reach, and what it would add."""
+
+    product_id: str
+    units: int
+    cost_cents: int
+    expected_gain_cents: int
+    gain_per_cent: float
+
+
+class LeftOut(Answer):
+    """A product without a decision."""
+
+    product_id: str
+    reason: str
+
+
+class Portfolio(Answer):
+    """Orders under one budget; `scenarios` are of the profit of all products together, drawn jointly."""
+
+    budget_cents: int
+    spend_cents: int
+    expected_profit_cents: int
+    gain_per_next_cent: float = Field(description="The budget's Lagrange multiplier, 0 where it is enough.")
+    binding: list[str]
+    products: int
+    orders: list[Order] = Field(description="By product id; a product that is not in it needs no order.")
+    next_units: list[NextUnits] = Field(description="Most gain per cent first.")
+    left_out: list[LeftOut]
+    scenarios: dict[Literal["low", "expected", "high"], Outcome]
+    model_version: int | None
+    model_sha256: str | None
+    data_version: str | None
+    calibration_id: str | None

@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.decisions.advertising import STEP_SHARE, AdPlan, lift_factor, plan_advertising
-from ml.decisions.demand import Demand, outcome_quantile
+from ml.decisions.demand import Demand
 from ml.decisions.economics import Defaults, Economics
 from ml.decisions.paths import over
 from ml.decisions.reasons import reasons
 from ml.decisions.response import Responses, fit, prior
 from ml.decisions.risk import cost_at_risk, earning_power, level, take_share
+from ml.decisions.scenarios import scenarios
 from ml.decisions.stock import StockPlan, plan_stock, profit, smallest_order
 
 Floats = NDArray[np.float64]
-
-LOW_SHARE, HIGH_SHARE = 0.1, 0.9
 
 _FROM_FORECAST = ("product_id", "category", "month")
 _ORIGIN = ("model_version", "model_sha256", "data_version", "calibration_id")
@@ -112,11 +111,7 @@ class _Outcomes:
 
     def scenarios(self) -> dict[str, dict[str, int]]:
         """Low, expected and high of the outcome: P10, mean and P90 of the profit itself, not of demand."""
-        values = {
-            "low": outcome_quantile(self.with_plan, self.probability, LOW_SHARE),
-            "expected": float(self.probability @ self.with_plan),
-            "high": outcome_quantile(self.with_plan, self.probability, HIGH_SHARE),
-        }
+        values = scenarios(self.with_plan, self.probability)
         return {name: {"profit_cents": round(value)} for name, value in values.items()}
 
 

@@ -18,7 +18,8 @@ class Defaults:
     """What stands in for a number that the planner did not give; every use is marked in the answer.
 
     The advertising elasticity is a prior, not a measurement: short-run elasticities of 0.1 are
-    typical of consumer goods (Sethuraman, Tellis and Briesch 2011, a meta-analysis, mean 0.12).
+    typical of consumer goods (Sethuraman, Tellis and Briesch 2011, a meta-analysis, mean 0.12). The month
+    correlation is what the money backtest measures; on six public sets it was 0.07 to 0.54.
     """
 
     cost_share_of_price: float = 0.6
@@ -31,7 +32,7 @@ class Defaults:
     minimum_order_units: int = 0
     lead_time_months: int = 0
     review_months: int = 1
-    month_correlation: float = 0.0
+    month_correlation: float = 0.25
     cvar_share: float = 1.0
     ad_spend_cents: int = 0
     ad_elasticity: float = 0.1

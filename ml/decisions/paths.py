@@ -1,6 +1,6 @@
 """Joint demand paths: several months and several products drawn together, never quantiles scaled or added."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Self
@@ -91,7 +91,7 @@ def normal_score(demand: Demand, actual: float, uniform: float) -> float:
     return _NORMAL.inv_cdf(float(np.clip(share, 1e-6, 1 - 1e-6)))
 
 
-def draw_totals(
+def draw_each(
     demands: Sequence[Demand],
     categories: Sequence[str],
     dependence: Dependence,
@@ -99,8 +99,8 @@ def draw_totals(
     months: int = 1,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Floats:
-    """(draws, n) units of all months together, products and months drawn jointly.
+) -> Iterator[Floats]:
+    """For one product after the other: (draws,) units of all months together, drawn jointly with the others.
 
     Every product takes its own quantiles at (k - 1/2) / draws in the order of its normal scores (Iman and
     Conover 1982), so its distribution in one month is exact up to 1 / draws whatever the dependence.
@@ -116,25 +116,24 @@ def draw_totals(
     random = np.random.default_rng(seed)
     levels = (np.arange(draws) + 0.5) / draws
 
-    def factor() -> Floats:
-        """(months, draws) standard normal, correlated over months."""
+    def factor(share: float) -> Floats:
+        """(months, draws) normal with this variance, correlated over months."""
         stays = random.standard_normal(draws)
         passes = random.standard_normal((months, draws))
         values: Floats = np.sqrt(dependence.months) * stays + np.sqrt(1.0 - dependence.months) * passes
+        values *= np.sqrt(share)
         return values
 
-    shop = np.sqrt(dependence.shop) * factor()
-    by_category = {name: np.sqrt(dependence.category) * factor() for name in dict.fromkeys(categories)}
-    own = np.sqrt(1.0 - dependence.shop - dependence.category)
-    totals = np.zeros((draws, len(demands)))
-    for i, (demand, category) in enumerate(zip(demands, categories, strict=True)):
+    shop = factor(dependence.shop)
+    by_category = {name: factor(dependence.category) for name in dict.fromkeys(categories)}
+    own = 1.0 - dependence.shop - dependence.category
+    for demand, category in zip(demands, categories, strict=True):
         point = np.minimum(np.searchsorted(demand.reached, levels), len(demand.reached) - 1)
         units = point.astype(np.float64) * demand.step
         total = np.zeros(draws)
-        for score in shop + by_category[category] + own * factor():
+        for score in shop + by_category[category] + factor(own):
             total[np.argsort(score)] += units
-        totals[:, i] = total
-    return totals
+        yield total
 
 
 def over(demand: Demand, months: int, correlation: float) -> Demand:
@@ -146,5 +145,5 @@ def over(demand: Demand, months: int, correlation: float) -> Demand:
     if correlation == 0 or months == 1:
         return demand.over(months)
     dependence = Dependence(months=correlation)
-    totals = draw_totals([demand], [""], dependence, months=months, draws=DRAWS_OF_A_TOTAL)[:, 0]
+    (totals,) = draw_each([demand], [""], dependence, months=months, draws=DRAWS_OF_A_TOTAL)
     return Demand(np.bincount((totals / demand.step).astype(np.intp)).astype(np.float64), demand.step)

@@ -50,8 +50,8 @@ def newsvendor_normal(mean: float, deviation: float, underage: float, overage: f
     return mean + z * deviation, (underage + overage) * _NORMAL.pdf(z) * deviation
 
 
-def mismatch_cost(units: Floats, stock: float, underage: float, overage: float) -> Floats:
-    """Cost of each demand outcome at a stock: underage (Y - S)+ + overage (S - Y)+."""
+def mismatch_cost(units: Floats, stock: Floats | float, underage: float, overage: float) -> Floats:
+    """Cost of each demand outcome at its stock: underage (Y - S)+ + overage (S - Y)+."""
     short, left = np.maximum(units - stock, 0.0), np.maximum(stock - units, 0.0)
     cost: Floats = underage * short + overage * left
     return cost

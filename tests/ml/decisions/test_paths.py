@@ -5,12 +5,16 @@ import pytest
 from scipy.stats import nbinom, norm, spearmanr
 
 from ml.decisions.demand import Demand
-from ml.decisions.paths import Dependence, draw_totals, normal_score, over
+from ml.decisions.paths import Dependence, draw_each, normal_score, over
 
 LAW = nbinom(2.0, 2 / 22)
 MONTH = Demand(LAW.pmf(np.arange(400)))
 FIFTY = [MONTH] * 50
 GROUPS = ["a"] * 25 + ["b"] * 25
+
+
+def draw_totals(demands: list[Demand], groups: list[str], dependence: Dependence, **how: int) -> np.ndarray:
+    return np.stack(list(draw_each(demands, groups, dependence, **how)), axis=1)
 
 
 def test_fifty_independent_products_need_far_less_than_the_sum_of_their_quantiles() -> None:
