@@ -17,6 +17,8 @@ Ints = NDArray[np.int64]
 MOST_STEPS = 200
 """Longer orders are taken in steps of more than one pack, at most this many a product."""
 
+_NO_STEPS = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
 
 @dataclass(frozen=True, eq=False)
 class PriorityList:
@@ -107,8 +109,7 @@ def priority_list(demands: Sequence[Demand], economics: Sequence[Economics]) -> 
     parts = [
         _steps(i, demand, product) for i, (demand, product) in enumerate(zip(demands, economics, strict=True))
     ]
-    none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    columns = [np.concatenate(column) for column in zip(none, *parts, strict=True)]
+    columns = [np.concatenate(column) for column in zip(_NO_STEPS, *parts, strict=True)]
     listed = PriorityList(*columns)
     rank = np.argsort(-listed.reward_per_cent, kind="stable")
     return PriorityList(*(column[rank] for column in columns))
@@ -118,21 +119,15 @@ def _steps(product: int, demand: Demand, economics: Economics) -> tuple[Ints, In
     """The steps of one product up to its best order; reward per cent falls from each to the next."""
     position = _position(economics)
     order = best_order(demand, best_stock(demand, economics), position, economics)
-    packs = max(1, -(-order // (economics.pack_units * MOST_STEPS)))
-    first = min(smallest_order(economics), order)
-    reached = np.append(np.arange(first, order, packs * economics.pack_units), order)
-    reached = np.concatenate(([0], reached)) if order else np.zeros(1, np.int64)
-    units = np.diff(reached)
+    if order == 0:
+        return _NO_STEPS
+    stride = economics.pack_units * -(-order // (economics.pack_units * MOST_STEPS))
+    reached = np.concatenate(([0], np.arange(smallest_order(economics), order, stride), [order]))
+    units = reached[1:] - reached[:-1]
     earned = expected_profit(demand, (position + reached).astype(np.float64), economics)
     # Equal rewards may differ by rounding; the order of a product's steps must not.
-    reward = np.minimum.accumulate(np.diff(earned) / units) * units
-    worth = reward > 0
-    return (
-        np.full(int(worth.sum()), product, np.int64),
-        units[worth],
-        units[worth] * economics.cost_cents,
-        reward[worth],
-    )
+    reward = np.minimum.accumulate((earned[1:] - earned[:-1]) / units) * units
+    return np.full(len(units), product, np.int64), units, units * economics.cost_cents, reward
 
 
 def _buy(steps: PriorityList, budget: int) -> tuple[NDArray[np.bool_], float]:

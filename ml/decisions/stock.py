@@ -134,6 +134,8 @@ def best_order(demand: Demand, stock: int, position: int, economics: Economics) 
     wanted, pack = stock - position, economics.pack_units
     if wanted <= 0:
         return 0
+    if wanted % pack == 0 and wanted >= economics.minimum_order_units:
+        return wanted
     below, above = wanted // pack * pack, -(-wanted // pack) * pack
     orders = sorted({0, *(max(order, smallest_order(economics)) for order in (below, above))})
     return max(orders, key=lambda order: _worth(demand, position + order, economics))
