@@ -13,10 +13,14 @@ _HARDLY: Final = 0.005
 
 @dataclass(frozen=True)
 class _Words:
+    decimal_point: str
     order: str
+    order_one: str
     order_nothing: str
     stock: str
     months: str
+    neutral: str
+    cautious: str
     no_spend: str
     unchanged: str
     change: str
@@ -24,15 +28,18 @@ class _Words:
 
 
 _ENGLISH: Final = _Words(
+    decimal_point=".",
     order="Order {order} units",
+    order_one="Order 1 unit",
     order_nothing="Order nothing",
-    stock="{order} to have {available}{months} ({held} are there or on the way): mean demand is {mean:.1f} a "
-    "month, a unit missing costs {underage} cents and one too many {overage}, so stock should last in "
-    "{ratio:.0%} of outcomes; {advice}.",
+    stock="{order} to have {available}{months} ({held} are there or on the way): mean demand is {mean} a "
+    "month, a unit missing costs {underage} cents and one too many {overage}, so {aim}; {advice}.",
     months=" for {months} months",
+    neutral="stock should last in {share:.0f}% of outcomes",
+    cautious="stock is what earns most in the mean of the worst {share:.0f}% of outcomes",
     no_spend="advertising stays at nothing, since there is no spend to measure a response from",
     unchanged="advertising stays as it is",
-    change="advertising {change:+.0%}, by {source}",
+    change="advertising {change:+.0f}%, by {source}",
     sources={
         "prior": "an assumed elasticity, since none was given",
         "given": "the elasticity that was given",
@@ -40,15 +47,19 @@ _ENGLISH: Final = _Words(
     },
 )
 _TURKISH: Final = _Words(
+    decimal_point=",",
     order="{order} adet sipariş edin",
+    order_one="1 adet sipariş edin",
     order_nothing="Sipariş vermeyin",
     stock="{order}; elde {months}{available} adet olur ({held} adet elde veya yolda): aylık ortalama talep "
-    "{mean:.1f} adet, eksik bir adet {underage} kuruşa, fazla bir adet {overage} kuruşa mal olur, bu yüzden "
-    "stok sonuçların %{percent:.0f} kadarına yetmeli; {advice}.",
+    "{mean} adet, eksik bir adet {underage} kuruşa, fazla bir adet {overage} kuruşa mal olur, bu yüzden "
+    "{aim}; {advice}.",
     months="{months} ay için ",
+    neutral="stok sonuçların %{share:.0f} kadarına yetmeli",
+    cautious="stok, sonuçların en kötü %{share:.0f} kadarının ortalamasında en çok kazandırandır",
     no_spend="reklam sıfırda kalır, çünkü etkisini ölçecek bir harcama yok",
     unchanged="reklam olduğu gibi kalır",
-    change="reklam {change:+.0%}, dayanak: {source}",
+    change="reklam %{change:+.0f}, dayanak: {source}",
     sources={
         "prior": "verilmediği için varsayılan esneklik",
         "given": "verilen esneklik",
@@ -77,18 +88,21 @@ def reasons(
 
 
 def _sentence(words: _Words, mean: float, stock: StockPlan, advice: str, economics: Economics) -> str:
-    months = economics.cover_months
-    share = economics.cvar_share * economics.critical_ratio
+    months, order = economics.cover_months, stock.order_units
+    is_neutral = economics.cvar_share == 1
+    aim, share = (
+        (words.neutral, economics.critical_ratio) if is_neutral else (words.cautious, economics.cvar_share)
+    )
+    ordered = {0: words.order_nothing, 1: words.order_one}.get(order, words.order.format(order=order))
     return words.stock.format(
-        order=words.order.format(order=stock.order_units) if stock.order_units else words.order_nothing,
+        order=ordered,
         available=stock.available_units,
         months="" if months == 1 else words.months.format(months=months),
         held=economics.on_hand_units + economics.on_order_units,
-        mean=mean,
+        mean=f"{mean:.1f}".replace(".", words.decimal_point),
         underage=economics.underage_cents,
         overage=economics.overage_cents,
-        ratio=share,
-        percent=100 * share,
+        aim=aim.format(share=100 * share),
         advice=advice,
     )
 
@@ -98,4 +112,4 @@ def _advice(words: _Words, plan: AdPlan, source: str) -> str:
         return words.no_spend
     if abs(plan.change_share) < _HARDLY:
         return words.unchanged
-    return words.change.format(change=plan.change_share, source=words.sources[source])
+    return words.change.format(change=100 * plan.change_share, source=words.sources[source])

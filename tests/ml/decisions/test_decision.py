@@ -156,3 +156,12 @@ def test_scenarios_count_the_planned_advertising() -> None:
     expected = answer["stock"]["expected_profit_cents"] + gain
     assert gain > 0
     assert answer["scenarios"]["expected"]["profit_cents"] == pytest.approx(expected, abs=2)
+
+
+def test_a_cautious_reason_says_what_counts() -> None:
+    answer = decide(forecast(), {"cvar_share": 0.2, "goodwill_cents": 500})
+    assert "the mean of the worst 20% of outcomes" in answer["reason"]
+    assert "en kötü %20" in answer["reason_tr"]
+    assert "talep 50,0 adet" in answer["reason_tr"]
+    assert "reklam %+20," in decide(forecast(), {"ad_spend_cents": 500})["reason_tr"]
+    assert decide(forecast(), {"on_hand_units": 50})["reason"].startswith("Order 1 unit to")
