@@ -8,15 +8,21 @@ import numpy as np
 from apps.decision.schemas import Numbers, PortfolioRequest
 from apps.forecast.schemas import Forecast
 from ml.decisions import Defaults, Economics
+from ml.decisions.advertising import plan_ad_budget
 from ml.decisions.demand import Demand
 from ml.decisions.paths import Dependence, over
 from ml.decisions.portfolio import PortfolioPlan, plan_portfolio
+from ml.decisions.response import Response
 from ml.decisions.scenarios import total_profit
 from ml.errors import ImpossibleEconomics
 
 DEPENDENCE: Final = Dependence(shop=0.05, category=0.05)
 """Between products: about the largest that the money backtest finds on five of six public sets."""
 
+_CENT_SLACK = 1e-6
+"""A bisection ends a hair below a whole cent."""
+
+_SHAPE = {"probability_mass", "quantiles"}
 _ORIGIN = ("model_version", "model_sha256", "data_version", "calibration_id")
 
 
@@ -31,7 +37,7 @@ def decide_portfolio(
     kept = [forecast for forecast in forecasts if forecast.product_id in products]
     economics = [products[forecast.product_id] for forecast in kept]
     demands = [
-        over(Demand.of(forecast.model_dump()), numbers.cover_months, numbers.month_correlation)
+        over(Demand.of(forecast.model_dump(include=_SHAPE)), numbers.cover_months, numbers.month_correlation)
         for forecast, numbers in zip(kept, economics, strict=True)
     ]
     plan = plan_portfolio(demands, economics, asked.budget_cents)
@@ -46,6 +52,7 @@ def decide_portfolio(
         "products": len(kept),
         "orders": _orders(plan, kept, economics),
         "next_units": _next_units(plan, kept, asked.next_steps),
+        "advertising": _advertising(plan, asked.ad_budget_cents, kept, demands, economics),
         "left_out": left_out,
         "scenarios": {
             name: {"profit_cents": round(value)}
@@ -107,3 +114,39 @@ def _next_units(plan: PortfolioPlan, kept: Sequence[Forecast], most: int) -> lis
         }
         for i in np.flatnonzero(~plan.bought)[:most].tolist()
     ]
+
+
+def _advertising(
+    plan: PortfolioPlan,
+    budget: int | None,
+    kept: Sequence[Forecast],
+    demands: Sequence[Demand],
+    economics: Sequence[Economics],
+) -> dict[str, Any] | None:
+    """One advertising budget for products with a present spend, given the stock of the orders."""
+    spent = [i for i, numbers in enumerate(economics) if numbers.ad_spend_cents > 0]
+    if budget is None:
+        return None
+    if not spent:
+        return {"spend_cents": 0, "gain_per_next_cent": 0.0, "products": []}
+    numbers = [economics[i] for i in spent]
+    held = [e.on_hand_units + e.on_order_units for e in numbers]
+    available = [stock + int(plan.order_units[i]) for stock, i in zip(held, spent, strict=True)]
+    response = Response.constant_elasticity(
+        np.array([float(e.ad_spend_cents) for e in numbers]), np.array([e.ad_elasticity for e in numbers])
+    )
+    ads = plan_ad_budget([demands[i] for i in spent], available, numbers, response, budget)
+    rounded = np.floor(ads.spend_cents + _CENT_SLACK).astype(int).tolist()
+    return {
+        "spend_cents": sum(rounded),
+        "gain_per_next_cent": round(ads.multiplier, 6),
+        "products": [
+            {
+                "product_id": kept[i].product_id,
+                "spend_cents": spend,
+                "now_cents": economics[i].ad_spend_cents,
+                "binding": binding,
+            }
+            for i, spend, binding in zip(spent, rounded, ads.binding, strict=True)
+        ],
+    }

@@ -44,7 +44,9 @@ class AdMonths(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    spend_cents: list[Annotated[int, Field(ge=0)]] = Field(max_length=LONGEST_AD_HISTORY)
+    spend_cents: list[Annotated[int, Field(ge=0, le=LARGEST_BUDGET_CENTS)]] = Field(
+        max_length=LONGEST_AD_HISTORY
+    )
     units: list[Units] = Field(max_length=LONGEST_AD_HISTORY)
 
 
@@ -77,6 +79,9 @@ class PortfolioRequest(BaseModel):
     economics: Numbers = Field(default=Numbers(), description="Of every product.")
     products: dict[str, Numbers] = Field(
         default={}, max_length=MOST_PRODUCTS, description="What differs, by product id."
+    )
+    ad_budget_cents: int | None = Field(
+        default=None, ge=0, le=LARGEST_BUDGET_CENTS, description="Of a month, for all products together."
     )
     next_steps: int = Field(
         default=100, ge=0, le=1000, description="How many steps beyond the budget to list."
@@ -185,6 +190,23 @@ class NextUnits(Answer):
     gain_per_cent: float
 
 
+class AdSpend(Answer):
+    """Advertising of a month for one product under the common budget, and the bound that held it."""
+
+    product_id: str
+    spend_cents: int
+    now_cents: int
+    binding: str
+
+
+class AdPortfolio(Answer):
+    """Advertising under one budget, for products with a present spend."""
+
+    spend_cents: int
+    gain_per_next_cent: float = Field(description="Beyond the cent itself; 0 where the budget is enough.")
+    products: list[AdSpend]
+
+
 class LeftOut(Answer):
     """A product without a decision."""
 
@@ -203,6 +225,7 @@ class Portfolio(Answer):
     products: int
     orders: list[Order] = Field(description="By product id; a product that is not in it needs no order.")
     next_units: list[NextUnits] = Field(description="Most gain per cent first.")
+    advertising: AdPortfolio | None = Field(description="Null where no advertising budget was given.")
     left_out: list[LeftOut]
     scenarios: dict[Literal["low", "expected", "high"], Outcome]
     model_version: int | None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ml.errors import ImpossibleEconomics
@@ -164,7 +164,7 @@ def _defaults(
             "price_cents is missing, and no past price is known; give the price of a unit"
         )
     cost = known.get("cost_cents", int(price * defaults.cost_share_of_price))
-    filled = {name: value for name, value in asdict(defaults).items() if "_share_of_" not in name}
+    filled = {name: value for name, value in vars(defaults).items() if "_share_of_" not in name}
     return filled | {
         "price_cents": price,
         "cost_cents": cost,

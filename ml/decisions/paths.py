@@ -78,7 +78,7 @@ def _correlation(products: float, pairs: float, variance: float) -> float:
 
 
 def normal_score(demand: Demand, actual: float, uniform: float) -> float:
-    """What came, as a standard normal value: the randomised probability integral transform (Smith 1985).
+    """What came, as a standard normal value: a randomised quantile residual (Dunn and Smyth 1996).
 
     Args:
         demand: Forecast.
@@ -118,10 +118,9 @@ def draw_each(
 
     def factor(share: float) -> Floats:
         """(months, draws) normal with this variance, correlated over months."""
-        stays = random.standard_normal(draws)
-        passes = random.standard_normal((months, draws))
-        values: Floats = np.sqrt(dependence.months) * stays + np.sqrt(1.0 - dependence.months) * passes
-        values *= np.sqrt(share)
+        values: Floats = random.standard_normal((months, draws)) * np.sqrt(share * (1.0 - dependence.months))
+        if dependence.months > 0:
+            values += random.standard_normal(draws) * np.sqrt(share * dependence.months)
         return values
 
     shop = factor(dependence.shop)

@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 MOST_STEPS = 200
 """Longer orders are taken in steps of more than one pack, at most this many a product."""
 
-_NO_STEPS = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+_NO_STEPS = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +27,19 @@ class PriorityList:
     Attributes:
         product: Position of the product.
         units: Units of this step: a pack, the smallest order that the supplier takes, or several packs.
-        cost_cents: What they cost to buy.
+        cost_cents: What they cost to buy, whole cents.
         reward_cents: Expected profit that they add.
     """
 
     product: Ints
     units: Ints
-    cost_cents: Ints
+    cost_cents: Floats
     reward_cents: Floats
 
     @property
     def reward_per_cent(self) -> Floats:
         """Expected profit for one cent of budget."""
-        rate: Floats = self.reward_cents / np.maximum(self.cost_cents, 1)
+        rate: Floats = self.reward_cents / np.maximum(self.cost_cents, 1.0)
         return rate
 
 
@@ -115,7 +115,7 @@ def priority_list(demands: Sequence[Demand], economics: Sequence[Economics]) -> 
     return PriorityList(*(column[rank] for column in columns))
 
 
-def _steps(product: int, demand: Demand, economics: Economics) -> tuple[Ints, Ints, Ints, Floats]:
+def _steps(product: int, demand: Demand, economics: Economics) -> tuple[Ints, Ints, Floats, Floats]:
     """The steps of one product up to its best order; reward per cent falls from each to the next."""
     position = _position(economics)
     order = best_order(demand, best_stock(demand, economics), position, economics)
@@ -127,7 +127,7 @@ def _steps(product: int, demand: Demand, economics: Economics) -> tuple[Ints, In
     earned = expected_profit(demand, (position + reached).astype(np.float64), economics)
     # Equal rewards may differ by rounding; the order of a product's steps must not.
     reward = np.minimum.accumulate((earned[1:] - earned[:-1]) / units) * units
-    return np.full(len(units), product, np.int64), units, units * economics.cost_cents, reward
+    return np.full(len(units), product, np.int64), units, units * float(economics.cost_cents), reward
 
 
 def _buy(steps: PriorityList, budget: int) -> tuple[NDArray[np.bool_], float]:
@@ -137,13 +137,13 @@ def _buy(steps: PriorityList, budget: int) -> tuple[NDArray[np.bool_], float]:
     bought = np.arange(len(total)) < affordable
     if affordable == len(total):
         return bought, 0.0
-    left = budget - (int(total[affordable - 1]) if affordable else 0)
+    left = budget - (float(total[affordable - 1]) if affordable else 0.0)
     cheapest = np.minimum.accumulate(steps.cost_cents[::-1])[::-1]
     passed: set[int] = set()  # a later step of a product cannot come without its earlier ones
     for k in range(affordable, len(total)):
         if cheapest[k] > left:
             break
-        product, cost = int(steps.product[k]), int(steps.cost_cents[k])
+        product, cost = int(steps.product[k]), float(steps.cost_cents[k])
         if product in passed or cost > left:
             passed.add(product)
             continue

@@ -67,6 +67,38 @@ def test_scenarios_are_of_the_whole_shop(client: Client) -> None:
     assert expected == pytest.approx(told["expected_profit_cents"], rel=0.02)
 
 
+def test_one_advertising_budget_goes_where_it_earns_most(
+    client: Client, forecasts: list[dict[str, Any]]
+) -> None:
+    assert asked(client)["advertising"] is None
+    assert asked(client, ad_budget_cents=500)["advertising"]["products"] == []
+    spends = {forecast["product_id"]: {"ad_spend_cents": 300} for forecast in forecasts[:6]}
+    ads = asked(client, products=spends, ad_budget_cents=1_700)["advertising"]
+    assert {entry["product_id"] for entry in ads["products"]} == set(spends)
+    assert sum(entry["spend_cents"] for entry in ads["products"]) == ads["spend_cents"] <= 1_700
+    assert all(240 <= entry["spend_cents"] <= 360 for entry in ads["products"])
+    alone = [
+        client.post("/decision", json={"product_id": name, "economics": numbers}).json()["advertising"]
+        for name, numbers in spends.items()
+    ]
+    rich = asked(client, products=spends, ad_budget_cents=10**6)["advertising"]
+    assert [entry["binding"] for entry in rich["products"]] == [ad["binding"] for ad in alone]
+    assert rich["gain_per_next_cent"] == 0.0
+
+
+def test_an_advertising_budget_below_the_largest_cuts_is_refused(
+    client: Client, forecasts: list[dict[str, Any]]
+) -> None:
+    spends = {forecasts[0]["product_id"]: {"ad_spend_cents": 1_000}}
+    body = {"budget_cents": ALL, "products": spends, "ad_budget_cents": 700}
+    answer = client.post("/decision/portfolio", json=body)
+    assert (answer.status_code, answer.json()["type"]) == (
+        422,
+        "urn:purchase-prediction:impossible-economics",
+    )
+    assert "add up to 800 cents" in answer.json()["detail"]
+
+
 def test_what_differs_for_one_product_stays_with_it(client: Client, forecasts: list[dict[str, Any]]) -> None:
     name = forecasts[0]["product_id"]
     before, after = asked(client), asked(client, products={name: {"on_hand_units": 10**6}})

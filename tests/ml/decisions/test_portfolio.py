@@ -198,3 +198,14 @@ def test_a_negative_budget_is_refused_and_none_buys_nothing() -> None:
         plan_portfolio(demands, worked, -1)
     assert plan_portfolio(demands, worked, 0).order_units.sum() == 0
     assert plan_portfolio([], [], 100).spend_cents == 0
+
+
+def test_an_order_beyond_all_money_is_not_bought() -> None:
+    """A pack of 10^12 units at 10^12 cents each: its cost is beyond 64-bit integers."""
+    huge = economics(
+        10**12, cost_cents=10**12 - 1, salvage_cents=10**12 - 1, holding_cents=1, pack_units=10**12
+    )
+    eager = Economics(**huge.inputs() | {"goodwill_cents": 10**12, "price_cents": 10**12})  # type: ignore[arg-type]
+    plan = plan_portfolio([Demand(np.full(4_000, 1.0))], [eager], 10**12)
+    assert (plan.spend_cents, plan.order_units.tolist()) == (0, [0])
+    assert plan.steps.cost_cents.tolist() == [10**12 * float(10**12 - 1)]
