@@ -148,7 +148,7 @@ def _buy(steps: PriorityList, budget: int) -> tuple[NDArray[np.bool_], float]:
             passed.add(product)
             continue
         bought[k], left = True, left - cost
-    return bought, float(steps.reward_per_cent[affordable])
+    return bought, max(float(steps.reward_per_cent[affordable]), 0.0)
 
 
 def _position(economics: Economics) -> int:

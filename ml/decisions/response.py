@@ -103,7 +103,7 @@ def fit(spend_cents: Sequence[float], units: Sequence[float]) -> Responses | Non
 
     Units are taken as base + beta h(a_t) + noise, a_t = (1 - carryover) x_t + carryover a_(t-1), both
     coefficients 0 or more. Carryover, shape and half point come from a grid; each point of it weighs by its
-    likelihood with the coefficients and the variance integrated out, SSE^(-(T - 5) / 2), and low, middle and
+    profile likelihood SSE^(-(T - 5) / 2), the five fitted numbers taken off the months T, and low, middle and
     high are the weighted 16, 50 and 84 % points by elasticity. Spend that followed demand (more in
     December) looks like response: keep months with an unusual season out.
 
