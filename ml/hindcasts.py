@@ -33,6 +33,7 @@ CALIBRATION_WINDOW: Final = 6
 """Residuals come from at most this many origins before the forecast."""
 
 TRAINING_WINDOW: Final = 24
+"""Models over all products learn from so many origins, or from more where these hold few rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class TrainingRows:
 
 @dataclass(frozen=True, eq=False)
 class Hindcast:
-    """What was known at an origin, what was foreand what came; `actual` is (n,), NaN if unknown."""
+    """What was known at an origin, what was forecast and what came; `actual` is (n,), NaN if unknown."""
 
     history: History
     prediction: Prediction
@@ -95,17 +96,21 @@ class Hindcasts:
         return self._at(t)[1]
 
     def training_rows(self, t: int, limit: int) -> TrainingRows:
-        """Rows of the origins before `t`, at most 24 of them, of products sold before.
+        """Rows of the origins before `t`, of products sold before; oldest first.
 
         Args:
             t: Months from index `t` on are not looked at.
-            limit: A larger sample is cut to this many rows, drawn with the seed.
+            limit: Origins beyond the last 24 are used up to this many rows; a larger sample is cut to it, drawn
+                with the seed.
         """
         parts: list[tuple[Floats, Floats, Floats]] = []
-        for origin in range(max(1, t - TRAINING_WINDOW), t):
-            known = ~np.isnan(self.history.units[:, origin - 1])
+        for origin in range(t - 1, 0, -1):
+            if t - origin > TRAINING_WINDOW and sum(len(units) for _, units, _ in parts) >= limit:
+                break
+            known = ~np.isnan(self.history.units[:, origin - 1 : origin + 1]).any(axis=1)
             _, rows, level = self._at(origin)
             parts.append((rows[known], self.history.units[known, origin], level[known]))
+        parts.reverse()
         if not parts:
             return TrainingRows(np.empty((0, len(features.FEATURES))), np.empty(0), np.empty(0))
         x, y, size = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -10,6 +10,9 @@ from ml.models.mix import Mix
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive, SeasonalNaive
 from ml.models.theta import Theta
 
+RECIPE: Final = "mix"
+"""The candidate to use where nothing was measured yet; it contains or outweighs the others."""
+
 CANDIDATES: Final[dict[str, type[Servable]]] = {
     "naive": Naive,
     "seasonal_naive": SeasonalNaive,

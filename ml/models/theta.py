@@ -7,14 +7,14 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.features import SEASON, window
+from ml.features import window
 from ml.history import History
 from ml.models.smoothing import PointModel, smooth
 
 Floats = NDArray[np.float64]
 
-SEASONAL_MONTHS: Final = 2 * SEASON
-"""A product with fewer months is taken as not seasonal."""
+SEASONS: Final = 2
+"""A product with fewer whole seasons is taken as not seasonal."""
 
 LARGEST_MULTIPLE: Final = 3.0
 """A forecast is never more than this many times the product's largest month."""
@@ -33,70 +33,74 @@ class Theta(PointModel):
 
     def point(self, history: History) -> Floats:
         """The smoothed level plus drift, in the season of the next month."""
-        units, season = history.units, history.months.astype(np.int64) % SEASON
-        seasonal = is_seasonal(units)
+        units, season, phases = history.units, history.season, history.phases
+        seasonal = is_seasonal(units, season)
         positive = np.min(np.where(np.isnan(units), np.inf, units), axis=1) > 0
-        ratios = seasonal_indices(units, season, multiplicative=True)
+        ratios = seasonal_indices(units, phases, season, multiplicative=True)
         factors = np.where((seasonal & positive)[:, np.newaxis], ratios, 1.0)
-        swings = seasonal_indices(units, season, multiplicative=False)
+        swings = seasonal_indices(units, phases, season, multiplicative=False)
         offsets = np.where((seasonal & ~positive)[:, np.newaxis], swings, 0.0)
-        level, drift = _level_and_drift(units / factors[:, season] - offsets[:, season])
-        coming = int(history.next_month.astype(np.int64)) % SEASON
+        level, drift = _level_and_drift(units / factors[:, phases] - offsets[:, phases])
+        coming = history.next_phase
         forecast = (level + drift) * factors[:, coming] + offsets[:, coming]
         return np.clip(forecast, 0.0, LARGEST_MULTIPLE * window(units, history.T).largest)
 
 
-def is_seasonal(units: Floats) -> NDArray[np.bool_]:
-    """Rows with at least 24 months whose autocorrelation at lag 12 is outside Bartlett's 90 % band."""
-    if units.shape[1] < SEASONAL_MONTHS:
+def is_seasonal(units: Floats, season: int) -> NDArray[np.bool_]:
+    """Rows of at least two seasons whose autocorrelation at one season is outside Bartlett's 90 % band."""
+    if season < SEASONS or units.shape[1] < SEASONS * season:
         return np.zeros(units.shape[0], dtype=np.bool_)
     seen = window(units, units.shape[1])
     centred = np.where(np.isnan(units), 0.0, units - seen.mean[:, np.newaxis])
-    correlations = [_autocovariance(centred, k) for k in range(SEASON + 1)]
+    correlations = [_autocovariance(centred, k) for k in range(season + 1)]
     variance = np.where(correlations[0] > 0, correlations[0], np.inf)
     spread = np.ones(units.shape[0])
-    for k in range(1, SEASON):
+    for k in range(1, season):
         spread = spread + 2.0 * (correlations[k] / variance) * (correlations[k] / variance)
     limit = _NORMAL_90 * np.sqrt(spread / np.maximum(seen.months, 1.0))
-    seasonal: NDArray[np.bool_] = np.abs(correlations[SEASON] / variance) > limit
-    return seasonal & (seen.months >= SEASONAL_MONTHS)
+    seasonal: NDArray[np.bool_] = np.abs(correlations[season] / variance) > limit
+    return seasonal & (seen.months >= SEASONS * season)
 
 
-def seasonal_indices(units: Floats, season: NDArray[np.int64], *, multiplicative: bool) -> Floats:
-    """(n, 12) classical decomposition against a centred 2x12 moving average.
+def seasonal_indices(
+    units: Floats, phases: NDArray[np.int64], season: int, *, multiplicative: bool
+) -> Floats:
+    """(n, season) classical decomposition against a centred moving average over one season.
 
-    Multiplicative indices average 1, additive ones 0; neutral where a season was never seen.
+    Multiplicative indices average 1, additive ones 0; neutral where a phase was never seen.
 
     Args:
         units: (n, T), NaN before the start of a row.
-        season: (T,) which of the twelve seasons each column is.
+        phases: (T,) place of each column in its season.
+        season: Columns after which demand repeats itself.
         multiplicative: Quotients instead of differences.
     """
     n, neutral = units.shape[0], 1.0 if multiplicative else 0.0
-    total, count = np.zeros((n, SEASON)), np.zeros((n, SEASON))
-    half = SEASON // 2
+    total, count = np.zeros((n, season)), np.zeros((n, season))
+    half = season // 2
     for t in range(half, units.shape[1] - half):
-        trend = _centred_average(units, t)
+        trend = _centred_average(units, t, season)
         usable = ~np.isnan(trend) & ((trend > 0) if multiplicative else True)
         safe = np.where(usable, trend, 1.0)
         detrended = units[:, t] / safe if multiplicative else units[:, t] - safe
-        total[:, season[t]] = total[:, season[t]] + np.where(usable, detrended, 0.0)
-        count[:, season[t]] = count[:, season[t]] + usable
+        total[:, phases[t]] = total[:, phases[t]] + np.where(usable, detrended, 0.0)
+        count[:, phases[t]] = count[:, phases[t]] + usable
     index = np.where(count > 0, total / np.maximum(count, 1.0), neutral)
     average = np.zeros(n)
-    for k in range(SEASON):
-        average = average + index[:, k] / SEASON
+    for k in range(season):
+        average = average + index[:, k] / season
     if not multiplicative:
         return index - average[:, np.newaxis]
     return np.where(index > 0, index / np.where(average > 0, average, 1.0)[:, np.newaxis], neutral)
 
 
-def _centred_average(units: Floats, t: int) -> Floats:
-    half = SEASON // 2
-    total = 0.5 * (units[:, t - half] + units[:, t + half])
+def _centred_average(units: Floats, t: int, season: int) -> Floats:
+    """Mean of one season around column t; of an even season the outermost two columns count half."""
+    half = season // 2
+    total = (1.0 if season % 2 else 0.5) * (units[:, t - half] + units[:, t + half])
     for k in range(t - half + 1, t + half):
         total = total + units[:, k]
-    average: Floats = total / SEASON
+    average: Floats = total / season
     return average
 
 

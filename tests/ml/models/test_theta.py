@@ -55,16 +55,16 @@ def seasonal_series(years: int, zero: float = 0.0) -> list[float]:
 
 def test_a_season_is_found_after_two_years_and_not_before() -> None:
     december = [100.0] * 11 + [300.0]
-    assert is_seasonal(series(december * 2).units).tolist() == [True]
-    assert is_seasonal(series((december * 2)[1:]).units).tolist() == [False]
+    assert is_seasonal(series(december * 2).units, 12).tolist() == [True]
+    assert is_seasonal(series((december * 2)[1:]).units, 12).tolist() == [False]
     noise = np.random.default_rng(1).normal(100, 10, (40, 36))
-    assert np.mean(is_seasonal(noise)) < 0.2
+    assert np.mean(is_seasonal(noise, 12)) < 0.2
 
 
 def test_indices_of_a_clean_season_are_its_shape() -> None:
     units, season = series(seasonal_series(3)).units, np.arange(36) % 12
-    np.testing.assert_allclose(seasonal_indices(units, season, multiplicative=True)[0], SHAPE, rtol=1e-9)
-    offsets = seasonal_indices(units, season, multiplicative=False)[0]
+    np.testing.assert_allclose(seasonal_indices(units, season, 12, multiplicative=True)[0], SHAPE, rtol=1e-9)
+    offsets = seasonal_indices(units, season, 12, multiplicative=False)[0]
     np.testing.assert_allclose(offsets, 100 * np.array(SHAPE) - 100, atol=1e-9)
 
 
