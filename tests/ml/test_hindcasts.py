@@ -29,11 +29,12 @@ def test_training_rows_are_earlier_origins_of_products_sold_before() -> None:
     np.testing.assert_array_equal(rows.level[last], level(shop.until(3))[known])
 
 
-def test_training_rows_reach_back_two_years() -> None:
+@pytest.mark.parametrize(("limit", "first"), [(72, 17), (75, 16), (1_000, 2)])
+def test_training_rows_reach_back_two_years_or_until_there_are_enough(limit: int, first: int) -> None:
     shop = small_shop(products=3, months=40)
     units = np.repeat(np.arange(1.0, 41.0)[np.newaxis], 3, axis=0)
-    rows = Hindcasts(replace(shop, units=units), seed=0).training_rows(40, limit=1_000)
-    assert sorted(set(rows.units)) == list(range(17, 41))
+    rows = Hindcasts(replace(shop, units=units), seed=0).training_rows(40, limit=limit)
+    assert rows.units.tolist() == [month for month in range(first, 41) for _ in range(3)]
 
 
 def test_a_large_sample_is_cut_by_the_seed() -> None:
