@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping
 
 from ml.gate import Gain
-from tests.ml.simulated_trials import Tally, World, best_of_nine_promoted, tally
+from tests.ml.simulated_trials import Tally, World, best_of_nine_promoted, promoted_within_a_year, tally
 
+USUAL, STORMY = "usual: 1,000 products, 6 months", "stormy: luck by the month 4 times as large"
 WORLDS = {
-    "usual: 1,000 products, 6 months": World(),
-    "stormy: luck by the month 4 times as large": World(by_month=0.06),
+    USUAL: World(),
+    STORMY: World(by_month=0.06),
     "calm: nothing goes by the month": World(by_month=0, shock=0),
     "small: 300 products": World(products=300),
     "short: 3 months": World(months=3),
@@ -49,8 +50,15 @@ def main() -> None:
     for factor in (0.99, 1.0, 1.01, 1.02):
         _line(f"{factor:g} times the loss", CLOSE, factor, count, gain="cheaper")
     print("\n| the best of nine equal candidates against an equal champion | promoted |\n|---|---|")
-    for name in ("usual: 1,000 products, 6 months", "stormy: luck by the month 4 times as large"):
+    for name in (USUAL, STORMY):
         print(f"| {name} | {best_of_nine_promoted(WORLDS[name], count):.1%} |", flush=True)
+    print("\n| twelve monthly decisions on equal recipes | promoted within the year |\n|---|---|")
+    for name in (USUAL, STORMY):
+        for once, rule in ((True, "each month decides once"), (False, "no such rule")):
+            print(
+                f"| {name}; {rule} | {promoted_within_a_year(WORLDS[name], count, once=once):.1%} |",
+                flush=True,
+            )
     print(f"\n{count} simulations a line, {time.process_time() - started:.0f} s of processor")
 
 
