@@ -27,6 +27,10 @@ From shop events to forecasts, one step at a time:
   python -m ml evaluate                     past forecasts against what was sold
   python -m ml decide-backtest              what past decisions would have earned
   python -m ml drift                        is the newest month like the months before it?
+
+Without any of these, on a file of your own:
+
+  python -m ml backtest --panel sales.parquet --out forecasts.parquet
 """
 
 EPILOG = f"""\
@@ -68,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         _forecast,
         _evaluate,
         _decide_backtest,
+        _backtest,
         _drift,
         _models,
         _bundle,
@@ -92,11 +97,7 @@ def _synthesize(verbs: Verbs) -> None:
 def _ingest(verbs: Verbs) -> None:
     verb = _verb(verbs, "ingest", "take events into the lake: a file or folder, or what the inbox accepted")
     verb.add_argument("--events", type=Path, metavar="PATH", help="Parquet or CSV; without it the inbox")
-    verb.add_argument(
-        "--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN", help="name a column"
-    )
-    verb.add_argument("--timezone", metavar="ZONE", help="of times without one, for example Europe/London")
-    verb.add_argument("--currency", metavar="CODE", help="of rows without one, for example EUR")
+    _columns(verb)
     verb.add_argument(
         "--allow", action="append", default=[], metavar="CHECK", help="pass over a check of the file"
     )
@@ -137,6 +138,43 @@ def _decide_backtest(verbs: Verbs) -> None:
     verb.add_argument("--out", type=Path, metavar="FOLDER", help="write money.json and money.png there")
 
 
+def _backtest(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "backtest",
+        "forecast the last periods of a file, each from what came before it, and write the forecasts",
+    )
+    source = verb.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--panel",
+        type=Path,
+        metavar="FILE",
+        help="Parquet or CSV with series_id, period, quantity and perhaps category, price; any even steps",
+    )
+    source.add_argument(
+        "--events",
+        type=Path,
+        metavar="PATH",
+        help="events as for `ingest`, Parquet or CSV; months are forecast",
+    )
+    verb.add_argument(
+        "--season",
+        type=_positive,
+        metavar="N",
+        help="periods after which demand repeats itself (default: a year, or a week of days); with --panel",
+    )
+    verb.add_argument("--origins", type=_positive, default=6, metavar="N", help="periods to forecast")
+    verb.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="Parquet with series_id, period, point, q10, q50, q90, model",
+    )
+    verb.add_argument("--all", action="store_true", help="every candidate, not only the recipe of choice")
+    _columns(verb)
+
+
 def _drift(verbs: Verbs) -> None:
     verb = _verb(
         verbs, "drift", "is the newest month like the months before it? 1 if not, or if it cannot be told"
@@ -167,6 +205,15 @@ def _migrate(verbs: Verbs) -> None:
 
 def _verb(verbs: Verbs, name: str, does: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=does, description=does)
+
+
+def _columns(verb: argparse.ArgumentParser) -> None:
+    """How to read a file of events."""
+    verb.add_argument(
+        "--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN", help="name a column"
+    )
+    verb.add_argument("--timezone", metavar="ZONE", help="of times without one, for example Europe/London")
+    verb.add_argument("--currency", metavar="CODE", help="of rows without one, for example EUR")
 
 
 def _until(verb: argparse.ArgumentParser, does: str) -> None:

@@ -82,11 +82,15 @@ class Calibration:
         """The calibrated prediction; a product in its first months is mixed with those of its category."""
         if self.uncertainty == "own":
             return prediction
-        row = _row(demand_class(history), prediction.mean, self.cuts)
-        start = _start(self.uncertainty, prediction.mean, _levels(prediction), self.dispersions[row])
-        quantiles = tidy(start + self.shifts[row] * spread(history, prediction.mean)[:, np.newaxis])
+        quantiles = self.quantiles(history, prediction)
         mean = prediction.mean if prediction.quantiles is None else mean_of(quantiles)
         return self.newcomers.mixed_into(Prediction(mean, quantiles), history)
+
+    def quantiles(self, history: History, prediction: Prediction) -> Floats:
+        """(n, 8) calibrated quantiles by past errors alone, whatever the age of a product."""
+        row = _row(demand_class(history), prediction.mean, self.cuts)
+        start = _start(self.uncertainty, prediction.mean, _levels(prediction), self.dispersions[row])
+        return tidy(start + self.shifts[row] * spread(history, prediction.mean)[:, np.newaxis])
 
     def state(self) -> State:
         """Arrays and text for the bundle."""

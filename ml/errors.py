@@ -22,6 +22,14 @@ class BadEvents(MlError):
         self.check = check
 
 
+class BadPanel(MlError):
+    """A panel file that cannot be taken as it is; `check` names what was looked at."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(message)
+        self.check = check
+
+
 class QualityGateFailed(MlError):
     """The panel is not fit for training."""
 

@@ -148,7 +148,7 @@ def backtest(
         history=history,
         candidates=candidates,
         origins=tuple(test),
-        eligible=np.stack([eligible(history.until(t)) for t in test], axis=1),
+        eligible=np.stack([eligible(history.until(t)) & _listed(history, t) for t in test], axis=1),
         predictions=predictions,
         calibrations={name: calibrations[name][history.T] for name in candidates},
         hindcasts=hindcasts,
@@ -162,6 +162,12 @@ def eligible(history: History) -> NDArray[np.bool_]:
     settled = seen.months >= min(SETTLED_MONTHS, history.T)
     sold = seen.months * np.nan_to_num(seen.nonzero_share) >= SALES_NEEDED
     return settled & sold & (np.nan_to_num(recent.nonzero_share) > 0)
+
+
+def _listed(history: History, t: int) -> NDArray[np.bool_]:
+    """(n,) products whose units are known in month index `t` and in the one before it."""
+    missing = np.isnan(history.units)
+    return ~(missing[:, t - 1] | missing[:, t])
 
 
 def _plan(months: int, test_origins: int, calibration_origins: int) -> tuple[int, range]:

@@ -20,7 +20,12 @@ from ml.history import EXTRA, History
 Floats = NDArray[np.float64]
 
 SEASON: Final = 12
-LAGS: Final = (1, 2, 3, 4, 5, 6, 9, 11, 12, 13)
+"""Months that say how a product sells now; not how often demand repeats, which is `History.season`."""
+
+LAGS: Final = (1, 2, 3, 4, 5, 6, 9)
+SEASONAL_LAGS: Final = {"before_season": -1, "season": 0, "after_season": 1}
+"""Lags of one season and its neighbours."""
+
 WINDOWS: Final = (3, 6, 12)
 SMALLEST_SCALE: Final = 0.5
 LARGEST_GROWTH: Final = 10.0
@@ -106,6 +111,7 @@ def build(history: History, categories: CategoryTotals) -> Floats:
 def _volumes(history: History, size: Floats) -> dict[str, Floats]:
     units = history.units
     lags = {f"lag_{k}": lag(units, k) / size for k in LAGS}
+    lags |= {f"lag_{name}": lag(units, history.season + k) / size for name, k in SEASONAL_LAGS.items()}
     columns = dict(lags, momentum=lags["lag_1"] - lags["lag_2"])
     for months in WINDOWS:
         seen = window(units, months)
@@ -136,8 +142,7 @@ def _shape(history: History, size: Floats) -> dict[str, Floats]:
 
 
 def _calendar(history: History) -> dict[str, Floats]:
-    month = int(history.next_month.astype(np.int64)) % SEASON
-    angle = 2 * math.pi * month / SEASON
+    angle = 2 * math.pi * history.next_phase / history.season
     return {
         "month_sin": np.full(history.n, math.sin(angle)),
         "month_cos": np.full(history.n, math.cos(angle)),
@@ -147,8 +152,9 @@ def _calendar(history: History) -> dict[str, Floats]:
 def _categories(history: History, categories: CategoryTotals) -> dict[str, Floats]:
     position = {name: i for i, name in enumerate(categories.names)}
     code = np.array([position.get(name, len(position)) for name in history.categories], dtype=np.intp)
-    of_category = [np.append(lag(categories.totals, k), np.nan) for k in (1, 2, SEASON, SEASON + 1)]
-    of_shop = [np.full(1, _total(categories.totals, k)) for k in (1, 2, SEASON, SEASON + 1)]
+    lags = (1, 2, history.season, history.season + 1)
+    of_category = [np.append(lag(categories.totals, k), np.nan) for k in lags]
+    of_shop = [np.full(1, _total(categories.totals, k)) for k in lags]
     return {
         "category_share": _ratio(of_category[0], np.repeat(of_shop[0], len(position) + 1))[code],
         "category_growth": _growth(of_category[0], of_category[1])[code],
@@ -180,7 +186,7 @@ def _events(history: History, size: Floats) -> dict[str, Floats]:
 
 def lag(values: Floats, k: int) -> Floats:
     """(n,) the column `k` months before the month to forecast; NaN before the data begin."""
-    return values[:, -k].copy() if values.shape[1] >= k else np.full(values.shape[0], np.nan)
+    return values[:, -k].copy() if 0 < k <= values.shape[1] else np.full(values.shape[0], np.nan)
 
 
 def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
@@ -220,7 +226,7 @@ def _known(values: Floats) -> Floats:
 
 
 FEATURES: Final = (
-    *(f"lag_{k}" for k in LAGS),
+    *(f"lag_{k}" for k in (*LAGS, *SEASONAL_LAGS)),
     "momentum",
     *(f"{name}_{k}" for k in WINDOWS for name in ("mean", "deviation", "largest", "median", "nonzero_share")),
     *("smoothed", "mean_all", "age_months", "months_since_sale", "log_level", "month_sin", "month_cos"),

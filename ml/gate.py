@@ -1,23 +1,38 @@
-"""Is the challenger better than the champion? Answered from paired losses; closed by default."""
+"""Is the challenger better than the champion? Answered from paired losses; closed by default.
+
+What is asked, why, and how often the gate errs is in docs/gate.md.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Answer = Literal["better", "non_inferior", "worse", "not_enough_data"]
+from ml.evaluation import Backtest
+from ml.guardrails import Guardrail, Limits, affordable, check
+from ml.history import Floats
+from ml.inference import Interval, bootstrap
+from ml.segments import segments
+from ml.trial import Trial, cost
+from ml.witnesses import Witnesses, witnesses_of
+
+Answer = Literal["better", "non_inferior", "not_better", "worse", "refused", "not_enough_data"]
+Gain = Literal["fresher", "cheaper"]
 
 DRAWS: Final = 1_000
 CONFIDENCE: Final = 0.95
 MARGIN: Final = 1.01
 SMALLEST_ORIGINS: Final = 3
 SMALLEST_SERIES: Final = 30
-WIDEST_INTERVAL: Final = 0.1
-"""Half the width of an interval that still decides."""
+VISIBLE: Final = 0.02
+"""A difference that data must be able to show: half the width of the widest interval that says "not better"."""
+
+CHEAPER: Final = 0.8
+"""A model that scores in at most this share of the champion's time is cheaper, and not by chance."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,8 @@ class Verdict:
     """The answer and what it rests on.
 
     Attributes:
-        answer: `better` and `non_inferior` may be promoted, the other two may not.
+        answer: `better` and `non_inferior` may be promoted, the others may not. `refused`: a guardrail fails,
+            whatever the loss. `not_better`: a difference of 2 % would show, and no gain does.
         ratio: Summed loss of the challenger over that of the champion; below 1 the challenger is better.
             NaN where it has no meaning.
         lower: Lower end of its 95 % interval.
@@ -34,6 +50,8 @@ class Verdict:
         series: Products among them.
         origins: Months among them.
         reasons: One sentence each, with the numbers that decided.
+        guardrails: Everything that was looked at.
+        witnesses: None where nothing could be tested.
     """
 
     answer: Answer
@@ -44,6 +62,66 @@ class Verdict:
     series: int
     origins: int
     reasons: tuple[str, ...]
+    guardrails: tuple[Guardrail, ...] = ()
+    witnesses: Witnesses | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether the months of this test are used up by its answer."""
+        return self.answer != "not_enough_data"
+
+
+def judge(
+    tested: Backtest,
+    challenger: str,
+    champion: str,
+    *,
+    columns: Sequence[int],
+    seed: int,
+    fresher: bool = False,
+    limits: Limits | None = None,
+) -> Verdict:
+    """Compare two candidates of a backtest.
+
+    Args:
+        tested: Has both.
+        challenger: Name.
+        champion: Name.
+        columns: Places in `tested.origins` of the months that may decide.
+        seed: Of the bootstrap.
+        fresher: The challenger is the champion's recipe on newer data, so "not worse" is enough for it.
+        limits: What it may cost.
+    """
+    if not columns:
+        nothing = np.empty(0)
+        return decide(nothing, nothing, nothing.astype(np.intp), nothing.astype(np.intp), seed=seed)
+    ours, theirs = (Trial.of(tested, name, columns) for name in (challenger, champion))
+    costs = cost(tested, challenger), cost(tested, champion)
+    cheaper = costs[0].score_p95_seconds <= CHEAPER * costs[1].score_p95_seconds
+    origins = [tested.origins[k] for k in columns]
+    parts = [(f"{kind} {name}", part) for kind, name, part in segments(tested.history, origins, ours.counted)]
+    verdict = compare(
+        ours,
+        theirs,
+        seed=seed,
+        gain="fresher" if fresher else "cheaper" if cheaper else None,
+        guardrails=(*check(ours, theirs, parts), *affordable(costs[0], limits or Limits())),
+    )
+    return replace(verdict, witnesses=witnesses_of(tested, origins, ours, theirs, costs))
+
+
+def compare(
+    challenger: Trial,
+    champion: Trial,
+    *,
+    seed: int,
+    gain: Gain | None = None,
+    guardrails: Sequence[Guardrail] = (),
+) -> Verdict:
+    """`decide` on the losses of two trials of the same products and months."""
+    rows, months = np.nonzero(challenger.counted)
+    ours, theirs = challenger.losses[rows, months], champion.losses[rows, months]
+    return decide(ours, theirs, rows, months, seed=seed, gain=gain, guardrails=guardrails)
 
 
 def decide(
@@ -55,13 +133,10 @@ def decide(
     seed: int,
     draws: int = DRAWS,
     margin: float = MARGIN,
+    gain: Gain | None = None,
+    guardrails: Sequence[Guardrail] = (),
 ) -> Verdict:
     """Compare two procedures by the losses they had for the same products in the same months.
-
-    The interval of the ratio of summed losses comes from a two-way bootstrap: products and months are drawn
-    with replacement at once, and a loss counts as often as its product times its month was drawn (the
-    pigeonhole bootstrap, Owen 2007). So neither a product that is off in all months nor a month that is off
-    for all products passes as many independent observations.
 
     Args:
         challenger: One loss per product and month, for example `ml.metrics.scaled_pinball`.
@@ -69,8 +144,10 @@ def decide(
         series: Which product each row belongs to.
         origins: Which month each row belongs to.
         seed: Same rows and seed give the same verdict.
-        draws: Bootstrap draws.
+        draws: Of `ml.inference.bootstrap`.
         margin: Upper bound below which the challenger counts as not worse.
+        gain: What speaks for a challenger that is not worse; without it only a better one passes.
+        guardrails: One that failed refuses whatever would pass.
 
     Raises:
         ValueError: The arrays differ in length.
@@ -79,13 +156,16 @@ def decide(
         lengths = [len(challenger), len(champion), len(series), len(origins)]
         raise ValueError(f"losses, products and months differ in length: {lengths}")
     counts = (len(challenger), len(np.unique(series)), len(np.unique(origins)))
-    if refused := _unfit(challenger, champion, counts):
-        return Verdict("not_enough_data", float("nan"), float("nan"), float("nan"), *counts, refused)
-    ratio = float(challenger.sum() / champion.sum())
+    kept, nan = tuple(guardrails), float("nan")
+    if unfit := _unfit(challenger, champion, counts):
+        return Verdict("not_enough_data", nan, nan, nan, *counts, unfit, kept)
     tables = [_table(losses, series, origins) for losses in (challenger, champion)]
-    lower, upper = _interval(tables[0], tables[1], np.random.default_rng(seed), draws)
-    answer, reason = _answer(ratio, lower, upper, margin)
-    return Verdict(answer, ratio, lower, upper, *counts, (reason,))
+    found = bootstrap(*tables, seed=seed, draws=draws, confidence=CONFIDENCE)
+    answer, reason = _answer(found, margin, gain)
+    if answer in ("better", "non_inferior") and not all(each.passed for each in kept):
+        answer = "refused"
+    told = tuple(str(each) for each in kept if each.doubtful or not each.passed)
+    return Verdict(answer, found.ratio, found.lower, found.upper, *counts, (reason, *told), kept)
 
 
 def _unfit(challenger: Floats, champion: Floats, counts: tuple[int, int, int]) -> tuple[str, ...]:
@@ -113,26 +193,14 @@ def _table(losses: Floats, series: NDArray[np.intp], origins: NDArray[np.intp]) 
     return table
 
 
-def _interval(
-    challenger: Floats, champion: Floats, generator: np.random.Generator, draws: int
-) -> tuple[float, float]:
-    products, months = challenger.shape
-    of_products = generator.multinomial(products, np.full(products, 1 / products), draws)
-    of_months = generator.multinomial(months, np.full(months, 1 / months), draws)
-    top, bottom = (np.sum((of_products @ table) * of_months, axis=1) for table in (challenger, champion))
-    ratios = np.divide(top, bottom, out=np.ones(draws), where=bottom > 0)
-    lower, upper = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(lower), float(upper)
-
-
-def _answer(ratio: float, lower: float, upper: float, margin: float) -> tuple[Answer, str]:
-    found = f"loss ratio {ratio:.4f} with 95 % interval {lower:.4f} to {upper:.4f}"
-    if (upper - lower) / 2 > WIDEST_INTERVAL:
-        return "not_enough_data", f"{found} is wider than {WIDEST_INTERVAL} to either side"
-    if upper < 1:
-        return "better", f"{found} is below 1"
-    if upper < margin:
-        return "non_inferior", f"{found} is below the margin {margin}"
-    if lower > 1:
-        return "worse", f"{found} is above 1"
-    return "not_enough_data", f"{found} holds both better and worse than the margin {margin}"
+def _answer(found: Interval, margin: float, gain: Gain | None) -> tuple[Answer, str]:
+    saw = f"loss ratio {found.ratio:.4f} with 95 % interval {found.lower:.4f} to {found.upper:.4f}"
+    if found.upper < 1:
+        return "better", f"{saw} is below 1"
+    if found.upper < margin and gain is not None:
+        return "non_inferior", f"{saw} is below the margin {margin}, and the model is {gain}"
+    if found.lower > 1:
+        return "worse", f"{saw} is above 1"
+    if found.half_width > VISIBLE:
+        return "not_enough_data", f"{saw} is too wide to see a difference of {VISIBLE:.0%}"
+    return "not_better", f"{saw} shows no gain, and one of {VISIBLE:.0%} would have shown"

@@ -30,9 +30,12 @@ FIRST_ORIGIN: Final = 2
 """The earliest month index a forecast is made for: training needs one month before and one to learn from."""
 
 CALIBRATION_WINDOW: Final = 6
-"""Residuals come from at most this many origins before the forecast."""
+LONGEST_WINDOW: Final = 24
+ERRORS_WANTED: Final = 4_000
+"""Residuals come from six origins before the forecast, or from up to 24 where so many errors need more."""
 
 TRAINING_WINDOW: Final = 24
+"""Models over all products learn from so many origins, or from more where these hold few rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +49,17 @@ class TrainingRows:
 
 @dataclass(frozen=True, eq=False)
 class Hindcast:
-    """What was known at an origin, what was foreand what came; `actual` is (n,), NaN if unknown."""
+    """What was known at an origin, what was forecast and what came; `actual` is (n,), NaN if unknown."""
 
     history: History
     prediction: Prediction
     actual: Floats
+
+
+def calibration_window(products: int) -> int:
+    """How many origins before a forecast it is calibrated from."""
+    enough = -(-ERRORS_WANTED // max(1, products))
+    return min(max(CALIBRATION_WINDOW, enough), LONGEST_WINDOW)
 
 
 class Hindcasts:
@@ -59,7 +68,7 @@ class Hindcasts:
     Args:
         history: All months that any origin may see.
         seed: Of every fit.
-        first: The earliest origin that forecasts are calibrated from; by default the last six.
+        first: The earliest origin that forecasts are calibrated from; by default that of the last six.
     """
 
     def __init__(self, history: History, seed: int, first: int | None = None) -> None:
@@ -95,17 +104,21 @@ class Hindcasts:
         return self._at(t)[1]
 
     def training_rows(self, t: int, limit: int) -> TrainingRows:
-        """Rows of the origins before `t`, at most 24 of them, of products sold before.
+        """Rows of the origins before `t`, of products sold before; oldest first.
 
         Args:
             t: Months from index `t` on are not looked at.
-            limit: A larger sample is cut to this many rows, drawn with the seed.
+            limit: Origins beyond the last 24 are used up to this many rows; a larger sample is cut to it, drawn
+                with the seed.
         """
         parts: list[tuple[Floats, Floats, Floats]] = []
-        for origin in range(max(1, t - TRAINING_WINDOW), t):
-            known = ~np.isnan(self.history.units[:, origin - 1])
+        for origin in range(t - 1, 0, -1):
+            if t - origin > TRAINING_WINDOW and sum(len(units) for _, units, _ in parts) >= limit:
+                break
+            known = ~np.isnan(self.history.units[:, origin - 1 : origin + 1]).any(axis=1)
             _, rows, level = self._at(origin)
             parts.append((rows[known], self.history.units[known, origin], level[known]))
+        parts.reverse()
         if not parts:
             return TrainingRows(np.empty((0, len(features.FEATURES))), np.empty(0), np.empty(0))
         x, y, size = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -123,7 +136,7 @@ class Hindcasts:
         return self._fit(candidate, t)[1]
 
     def before(self, candidate: type[Model], t: int) -> Sequence[Hindcast]:
-        """What calibrates a forecast for `t`: the hindcasts of the last six origins before it.
+        """What calibrates a forecast for `t`: the hindcasts of `calibration_window` origins before it.
 
         None for a model that calibrates itself.
         """
@@ -131,7 +144,7 @@ class Hindcasts:
             return []
         return [
             Hindcast(self.history.until(u), self.prediction(candidate, u), self.history.units[:, u])
-            for u in range(max(self.first, t - CALIBRATION_WINDOW), t)
+            for u in range(max(self.first, t - calibration_window(self.history.n)), t)
         ]
 
     def _at(self, t: int) -> tuple[CategoryTotals, Floats, Floats]:

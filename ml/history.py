@@ -1,4 +1,6 @@
-"""Monthly demand of every product as dense arrays: what features, models and evaluation read.
+"""Demand of every product and month as dense arrays: what features, models and evaluation read.
+
+A shop's periods are months; a panel file may have weeks, days or any other even step in their place.
 
 Only numpy: the forecast service rebuilds a `History` from a request and runs the training code on it.
 """
@@ -17,7 +19,9 @@ Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
 
 EXTRA: Final = ("orders", "buyers", "views", "carts", "returned_units", "largest_order", "active_days")
-_EXTRA_PREFIX: Final = "extra."
+
+SEASON: Final = 12
+"""Months after which demand repeats itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +31,18 @@ class History:
     Attributes:
         product_ids: One per row, unique.
         categories: One per row.
-        months: (T,) `datetime64[M]`, consecutive, oldest first.
-        units: (n, T) gross units, >= 0; NaN before the product's first sale, 0 where nothing sold.
+        months: (T,) first day of each period, `datetime64[M]` (or `[D]` where periods are not months), `step`
+            apart, oldest first.
+        units: (n, T) gross units, >= 0; NaN before the product's first sale, 0 where nothing sold, NaN after
+            the last period in which the product was listed.
         price_cents: (n, T) mean unit price, NaN where unknown.
         extra: (n, T) arrays by name, some of `EXTRA`; 0 where nothing happened. A missing name is unknown.
+        season: Periods after which demand repeats itself, >= 1.
+        step: Months or days from one period to the next, >= 1.
 
     Raises:
         ValueError: Shapes disagree, months have a gap, a name in `extra` is unknown, units are negative or
-            missing after the first sale.
+            missing between two known ones, season or step are below 1.
     """
 
     product_ids: tuple[str, ...]
@@ -43,6 +51,8 @@ class History:
     units: Floats
     price_cents: Floats
     extra: Mapping[str, Floats] = field(default_factory=lambda: MappingProxyType({}))
+    season: int = SEASON
+    step: int = 1
 
     def __post_init__(self) -> None:
         shape = (len(self.product_ids), len(self.months))
@@ -53,9 +63,11 @@ class History:
                 raise ValueError(f"{name} is {values.dtype} {values.shape}, wanted float64 {shape}")
         if unknown := sorted(set(self.extra) - set(EXTRA)):
             raise ValueError(f"unknown columns {unknown}, known are {list(EXTRA)}")
-        if self.months.dtype != np.dtype("datetime64[M]"):
-            raise ValueError(f"months are {self.months.dtype}, wanted datetime64[M]")
-        if np.any(np.diff(self.months) != np.timedelta64(1, "M")):
+        if self.months.dtype not in (np.dtype("datetime64[M]"), np.dtype("datetime64[D]")):
+            raise ValueError(f"months are {self.months.dtype}, wanted datetime64[M] or datetime64[D]")
+        if min(self.season, self.step) < 1:
+            raise ValueError(f"season {self.season} and step {self.step} must be at least 1")
+        if np.any(np.diff(self.months.astype(np.int64)) != self.step):
             raise ValueError("months are not consecutive")
         _check_units(self.units)
 
@@ -78,8 +90,18 @@ class History:
         """
         if not self.T:
             raise ValueError("a history without months has no next month")
-        following: np.datetime64 = self.months[-1] + np.timedelta64(1, "M")
+        following: np.datetime64 = self.months[-1] + self.step
         return following
+
+    @property
+    def phases(self) -> NDArray[np.int64]:
+        """(T,) place of each month in its season, 0 to `season` - 1; of calendar months January is 0."""
+        return self.months.astype(np.int64) // self.step % self.season
+
+    @property
+    def next_phase(self) -> int:
+        """Place of `next_month` in its season."""
+        return int(self.next_month.astype(np.int64)) // self.step % self.season
 
     def until(self, t: int) -> History:
         """The first `t` months, as seen by someone at the start of month index `t`; all rows, no copy."""
@@ -90,34 +112,6 @@ class History:
     def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> History:
         """The products at `index` (positions or a mask), in that order, with all months."""
         return self._cut(np.arange(self.n)[index], slice(0, self.T))
-
-    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Everything as plain arrays (strings as fixed-width unicode), for storage without pickle."""
-        arrays: dict[str, NDArray[np.generic]] = {
-            "product_ids": np.array(self.product_ids, dtype=np.str_),
-            "categories": np.array(self.categories, dtype=np.str_),
-            "months": self.months.astype(np.int64),
-            "units": self.units,
-            "price_cents": self.price_cents,
-        }
-        return arrays | {_EXTRA_PREFIX + name: values for name, values in self.extra.items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> History:
-        """The inverse of `to_arrays`."""
-        extra = {
-            name.removeprefix(_EXTRA_PREFIX): values.astype(np.float64)
-            for name, values in arrays.items()
-            if name.startswith(_EXTRA_PREFIX)
-        }
-        return cls(
-            product_ids=tuple(str(value) for value in arrays["product_ids"]),
-            categories=tuple(str(value) for value in arrays["categories"]),
-            months=arrays["months"].astype(np.int64).astype("datetime64[M]"),
-            units=arrays["units"].astype(np.float64),
-            price_cents=arrays["price_cents"].astype(np.float64),
-            extra=extra,
-        )
 
     def _cut(self, where: NDArray[np.integer], columns: slice) -> History:
         whole = len(where) == self.n and bool(np.all(where == np.arange(self.n)))
@@ -132,12 +126,15 @@ class History:
             units=cut(self.units),
             price_cents=cut(self.price_cents),
             extra={name: cut(values) for name, values in self.extra.items()},
+            season=self.season,
+            step=self.step,
         )
 
 
 def _check_units(units: Floats) -> None:
     missing = np.isnan(units)
-    if np.any(missing[:, 1:] & ~missing[:, :-1]):
+    starts = np.sum(missing[:, :-1] & ~missing[:, 1:], axis=1) + ~missing[:, :1].any(axis=1)
+    if np.any(starts > 1):
         raise ValueError("units are missing after the first sale; a month without sales is 0")
     if np.any(units[~missing] < 0) or np.any(np.isinf(units)):
         raise ValueError(f"units must be finite and >= 0, the smallest is {np.nanmin(units)}")

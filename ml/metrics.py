@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.distribution import pmf
 from ml.errors import NoDemand
 
 Floats = NDArray[np.float64]
@@ -87,6 +88,19 @@ def scaled_pinball(actual: Floats, quantiles: Floats, shares: Sequence[float], s
     losses = [2 * pinball(actual, quantiles[:, i], share) / scale for i, share in enumerate(shares)]
     mean: Floats = np.mean(losses, axis=0)
     return mean
+
+
+def ranked_probability_score(actual: float, quantiles: Floats) -> float:
+    """Sum over whole units k of (P(Y <= k) - 1{actual <= k})^2 (Epstein 1969); 0 for a sure and right forecast.
+
+    Args:
+        actual: Whole units sold.
+        quantiles: (8,) tidy quantiles of one forecast, counted by `ml.distribution.pmf`.
+    """
+    mass = pmf(quantiles)
+    up_to = np.ones(max(len(mass), int(actual) + 1))
+    up_to[: len(mass)] = np.cumsum(mass)
+    return float(np.sum((up_to - (np.arange(len(up_to)) >= actual)) ** 2))
 
 
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:

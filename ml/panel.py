@@ -71,7 +71,7 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         check_panel(panel)
         if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
             lake.overwrite("panel", panel)
-        history = _history(panel)
+        history = history_of(panel)
         version = data_version_of(history)
         _record(lake, version, now)
     return PanelReport(
@@ -96,13 +96,13 @@ def load_history(lake: Lake, until: str | None = None) -> History:
     if panel.height == 0:
         raise NotEnoughHistory("the lake has no panel; run `python -m ml panel` after an import")
     if until is None:
-        return _history(panel)
+        return history_of(panel)
     months = panel["month"].unique().sort()
     if until not in set(months.dt.strftime("%Y-%m")):
         raise NotEnoughHistory(
             f"month {until!r} is not in the panel, which has {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
         )
-    return _history(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until))
+    return history_of(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until))
 
 
 def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetime) -> date:
@@ -127,11 +127,21 @@ def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetim
         month = (month - timedelta(days=1)).replace(day=1)
 
 
+def history_of_events(events: pl.DataFrame, settings: MlSettings, now: datetime) -> History:
+    """What `build_panel` and `load_history` would give for these events (`EVENT_SCHEMA`) alone.
+
+    Raises:
+        NotEnoughHistory: There is no complete month with a purchase.
+    """
+    dated = events.lazy().with_columns(shop_month(pl.col("occurred_at"), settings.shop_zone).alias("month"))
+    return history_of(panel_of(dated, last_complete_month(dated, settings, now), settings.shop_zone))
+
+
 def _sorted(frame: pl.LazyFrame) -> pl.DataFrame:
     return frame.sort("product_id", "month").collect(engine="streaming")
 
 
-def _history(panel: pl.DataFrame) -> History:
+def history_of(panel: pl.DataFrame) -> History:
     """Arrays of a sorted panel that starts each product at its first sale."""
     products = panel.group_by("product_id", maintain_order=True).agg(pl.col("category").last())
     row = panel["product_id"].rle_id().to_numpy()

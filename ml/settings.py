@@ -54,6 +54,15 @@ class MlSettings(BaseSettings):
         description="Categories of rows that are not products (postage, fees).",
     )
     random_seed: int = Field(default=7, ge=0)
+    gate_fit_seconds: float = Field(
+        default=600.0, gt=0, description="A model whose fits in the backtest take longer is refused."
+    )
+    gate_memory_bytes: float = Field(
+        default=1.5e9, gt=0, description="A training whose process is larger is refused."
+    )
+    gate_score_p95_seconds: float = Field(
+        default=0.05, gt=0, description="A model is refused if one forecast in twenty takes longer."
+    )
     model_name: str = "demand"
 
     @property

@@ -14,6 +14,7 @@ from ml.demand_class import CLASSES, demand_class
 from ml.errors import ModelNotFound
 from ml.evaluation import SCORES, Backtest, Row, backtest
 from ml.features import FEATURES
+from ml.guardrails import Limits
 from ml.history import History
 from ml.model_store import ModelStore
 from ml.models import CANDIDATES
@@ -23,10 +24,11 @@ from ml.month_record import MonthRecord, month_statistics
 from ml.papers import calibration as calibration_paper
 from ml.papers import segments
 from ml.progress import Progress, silent
-from ml.registry import Registry
+from ml.registry import ModelVersion, Registry
 from ml.report import benchmark_png
 from ml.track_record import TrackRecord
 
+VERDICT: Final = "verdict.json"
 MOST_RISKS: Final = 5_000
 """The risk cuts are taken from at most this many products, evenly spread over the portfolio."""
 
@@ -68,6 +70,7 @@ def train(
     candidates: Mapping[str, type[Model]] | None = None,
     forced: str | None = None,
     data_quality: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
     progress: Progress = silent,
 ) -> TrainReport:
     """Train on all months of a history and make the model the challenger.
@@ -83,6 +86,7 @@ def train(
         candidates: Recipes by name; by default all, and the yardstick that cannot be promoted.
         forced: Train this recipe, whatever the backtest says.
         data_quality: Of the events behind the history, kept with the model for its reviewer.
+        limits: What a model may cost to be promoted.
         progress: Called with fits done, fits in all, and what was fitted.
 
     Raises:
@@ -94,7 +98,8 @@ def train(
         raise ModelNotFound(f"no candidate {forced!r}; there are {', '.join(CANDIDATES)}")
     champion = registry.champion()
     tested = backtest(history, candidates, seed=seed, progress=progress)
-    choice = choose(tested, champion.candidate if champion else None, forced, seed)
+    recipe, used_until = (champion.candidate, _used_until(registry, champion)) if champion else (None, None)
+    choice = choose(tested, recipe, forced, seed, used_until=used_until, limits=limits)
     table = {str(row["candidate"]): row for row in tested.table()}
     manifest, data = _packed(tested, choice.candidate, table[choice.candidate], seed)
     sha256 = store.put_bundle(data)
@@ -115,6 +120,15 @@ def train(
         verdict=choice.to_json(),
         benchmark=list(table.values()),
     )
+
+
+def _used_until(registry: Registry, champion: ModelVersion) -> str | None:
+    """The last month that the champion's choice rested on, by its verdict; verdicts before 2026-11 say nothing."""
+    try:
+        used = json.loads(registry.artifact(champion.version, VERDICT)).get("used_until")
+    except ModelNotFound:
+        return None
+    return None if used is None else str(used)
 
 
 def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest, bytes]:
@@ -172,7 +186,7 @@ def _artifacts(
         "calibration.json": json.dumps(calibration_paper(tested, choice.candidate), indent=1),
         "manifest.json": manifest.model_dump_json(indent=1),
         "segments.json": json.dumps(segments(tested, choice.candidate, choice.against), indent=1),
-        "verdict.json": json.dumps(choice.to_json(), indent=1),
+        VERDICT: json.dumps(choice.to_json(), indent=1),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from ml.distribution import Floats
+from ml.inference import holm, student_two_sided
 
 ALPHA: Final = 0.05
 """Chance of an alarm in a month like the others, over all tests together."""
@@ -61,12 +62,11 @@ def corrected(findings: list[Finding]) -> tuple[Finding, ...]:
     """Holm's correction (1979) in each family, which may spend its share of the chance of an alarm."""
     made = []
     for family, share in FAMILIES.items():
-        members = sorted((f for f in findings if _family(f.name) == family), key=lambda f: f.p_value)
-        so_far = 0.0
-        for i, finding in enumerate(members):
-            so_far = max(so_far, min(1.0, (len(members) - i) * finding.p_value / share))
-            drifted = so_far <= ALPHA and abs(finding.effect) >= finding.floor
-            made.append(replace(finding, p_value=so_far, drifted=drifted))
+        members = [f for f in findings if _family(f.name) == family]
+        for finding, p_value in zip(members, holm([f.p_value for f in members]), strict=True):
+            shared = min(1.0, p_value / share)
+            drifted = shared <= ALPHA and abs(finding.effect) >= finding.floor
+            made.append(replace(finding, p_value=shared, drifted=drifted))
     return tuple(sorted(made, key=lambda finding: (not finding.drifted, finding.p_value)))
 
 
@@ -83,18 +83,3 @@ def _p_value(value: float, earlier: Floats) -> float:
     """Two-sided chance of a new month this far off, by the prediction interval of a normal sample."""
     spread = max(float(earlier.std(ddof=1)), SMALLEST_SPREAD) * math.sqrt(1 + 1 / len(earlier))
     return student_two_sided(abs(value - float(earlier.mean())) / spread, len(earlier) - 1)
-
-
-def student_two_sided(t: float, freedom: int) -> float:
-    """P(|T| > t) of Student's distribution with whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 4)."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    term, total = 1.0, 0.0
-    odd = freedom % 2
-    if odd:
-        term = cosine
-    for k in range(odd + 1, freedom, 2):
-        total += term
-        term *= cosine * cosine * k / (k + 1)
-    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
-    return max(0.0, 1.0 - inside)

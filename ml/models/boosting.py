@@ -62,9 +62,14 @@ class Trees:
 
 
 def grow(
-    history: History, seed: int, hindcasts: Hindcasts | None, objectives: list[dict[str, Any]]
+    history: History,
+    seed: int,
+    hindcasts: Hindcasts | None,
+    objectives: list[dict[str, Any]],
+    *,
+    weighted: bool,
 ) -> list[Trees]:
-    """One model per objective, all on the same rows, weighted by the root of the level.
+    """One model per objective, all on the same rows: each counts the same, or by the root of its level.
 
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
@@ -74,7 +79,8 @@ def grow(
         raise NotEnoughHistory(
             f"{history.T} months of history hold no month to learn from, at least 2 are needed"
         )
-    target, weight = np.minimum(rows.units / rows.level, LARGEST_TARGET), np.sqrt(rows.level)
+    target = np.minimum(rows.units / rows.level, LARGEST_TARGET)
+    weight = np.sqrt(rows.level) if weighted else None
 
     def fit(goal: dict[str, Any]) -> Trees:
         data = lightgbm.Dataset(
@@ -100,10 +106,9 @@ class QuantileTrees:
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
-        """Pinball loss at each of `LEVELS`."""
-        return cls(
-            tuple(grow(history, seed, hindcasts, [{"objective": "quantile", "alpha": q} for q in LEVELS]))
-        )
+        """Pinball loss at each of `LEVELS`; each product counts the same, as in the loss that judges it."""
+        goals = [{"objective": "quantile", "alpha": q} for q in LEVELS]
+        return cls(tuple(grow(history, seed, hindcasts, goals, weighted=False)))
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Quantiles in units; the mean is their integral."""
@@ -136,7 +141,7 @@ class TweedieTrees:
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
         """Tweedie deviance with power 1.2: many zeros, variance growing a little faster than the mean."""
         goal = {"objective": "tweedie", "tweedie_variance_power": 1.2}
-        return cls(grow(history, seed, hindcasts, [goal])[0])
+        return cls(grow(history, seed, hindcasts, [goal], weighted=True)[0])
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Mean units."""

@@ -18,6 +18,7 @@ from ml.models.base import Servable, State, Uncertainty
 from ml.models.boosting import QuantileTrees, TweedieTrees
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
+from ml.models.stacking import LARGEST_TARGET, average, ridge_to_equal, section
 from ml.models.theta import Theta
 
 Floats = NDArray[np.float64]
@@ -31,9 +32,6 @@ MEMBERS: Final[tuple[type[Servable], ...]] = (
     MovingAverage,
     Naive,
 )
-RIDGE: Final = 0.3
-LARGEST_TARGET: Final = 10.0
-DESCENT_ROUNDS: Final = 500
 _CALIBRATIONS: Final = ("trees", "counts")
 
 
@@ -77,7 +75,7 @@ class Mix:
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Calibrated quantiles; the mean is their integral."""
         predictions = [member.predict(history, categories) for member in self.members]
-        mean = _weighted([p.mean for p in predictions], self.weights)
+        mean = average([p.mean for p in predictions], self.weights)
         trees = self.calibrations[0].apply(history, predictions[0])
         counts = self.calibrations[1].apply(history, Prediction(mean, None))
         quantiles = 0.5 * (trees.levels + counts.levels)
@@ -104,24 +102,13 @@ class Mix:
         """
         known = {member.name: member for member in MEMBERS}
         names = [str(name) for name in np.asarray(state["members"])]
-        members = tuple(known[name].from_state(_part(state, f"member/{name}/")) for name in names)
-        trees, counts = (Calibration.from_state(_part(state, f"calibration/{c}/")) for c in _CALIBRATIONS)
+        members = tuple(known[name].from_state(section(state, f"member/{name}/")) for name in names)
+        trees, counts = (Calibration.from_state(section(state, f"calibration/{c}/")) for c in _CALIBRATIONS)
         return cls(members, np.asarray(state["weights"], dtype=np.float64), (trees, counts))
 
 
-def _part(state: Mapping[str, NDArray[np.generic] | str], prefix: str) -> State:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-def _weighted(means: Sequence[Floats], weights: Floats) -> Floats:
-    total = np.zeros(len(means[0]))
-    for mean, weight in zip(means, weights, strict=True):
-        total = total + weight * mean
-    return total
-
-
 def _blend(month: Sequence[Hindcast], weights: Floats) -> Hindcast:
-    mean = _weighted([hindcast.prediction.mean for hindcast in month], weights)
+    mean = average([hindcast.prediction.mean for hindcast in month], weights)
     return Hindcast(month[0].history, Prediction(mean, None), month[0].actual)
 
 
@@ -143,16 +130,3 @@ def _scaled(hindcast: Hindcast, units: Floats) -> Floats:
     known = ~np.isnan(hindcast.actual) & ~np.isnan(hindcast.history.units[:, -1])
     scaled: Floats = (units / level(hindcast.history))[known]
     return scaled
-
-
-def ridge_to_equal(columns: Floats, target: Floats) -> Floats:
-    """Non-negative least squares with a ridge towards equal weights, by coordinate descent."""
-    count, equal = columns.shape[1], 1.0 / columns.shape[1]
-    penalty = RIDGE * RIDGE * max(len(target), 1)
-    gram = columns.T @ columns + penalty * np.eye(count)
-    moment = columns.T @ target + penalty * equal
-    weights = np.full(count, equal)
-    for _ in range(DESCENT_ROUNDS):
-        for i in range(count):
-            weights[i] = max(0.0, weights[i] - (gram[i] @ weights - moment[i]) / gram[i, i])
-    return weights

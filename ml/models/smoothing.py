@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.distribution import Prediction
-from ml.features import SEASON, CategoryTotals, lag, window
+from ml.features import CategoryTotals, lag, window
 from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models.base import State, Uncertainty
@@ -71,7 +71,7 @@ class SeasonalNaive(PointModel):
 
     def point(self, history: History) -> Floats:
         """The month one season before."""
-        year_ago = lag(history.units, SEASON)
+        year_ago = lag(history.units, history.season)
         return np.where(np.isnan(year_ago), lag(history.units, 1), year_ago)
 
 

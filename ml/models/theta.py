@@ -7,22 +7,18 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.features import SEASON, window
+from ml.features import window
 from ml.history import History
+from ml.models.seasonality import seasonally_adjusted
 from ml.models.smoothing import PointModel, smooth
 
 Floats = NDArray[np.float64]
-
-SEASONAL_MONTHS: Final = 2 * SEASON
-"""A product with fewer months is taken as not seasonal."""
 
 LARGEST_MULTIPLE: Final = 3.0
 """A forecast is never more than this many times the product's largest month."""
 
 SLOPE_MONTHS: Final = 3
 """A product with fewer months is taken as without trend."""
-
-_NORMAL_90: Final = 1.6448536269514722
 
 
 class Theta(PointModel):
@@ -33,78 +29,10 @@ class Theta(PointModel):
 
     def point(self, history: History) -> Floats:
         """The smoothed level plus drift, in the season of the next month."""
-        units, season = history.units, history.months.astype(np.int64) % SEASON
-        seasonal = is_seasonal(units)
-        positive = np.min(np.where(np.isnan(units), np.inf, units), axis=1) > 0
-        ratios = seasonal_indices(units, season, multiplicative=True)
-        factors = np.where((seasonal & positive)[:, np.newaxis], ratios, 1.0)
-        swings = seasonal_indices(units, season, multiplicative=False)
-        offsets = np.where((seasonal & ~positive)[:, np.newaxis], swings, 0.0)
-        level, drift = _level_and_drift(units / factors[:, season] - offsets[:, season])
-        coming = int(history.next_month.astype(np.int64)) % SEASON
-        forecast = (level + drift) * factors[:, coming] + offsets[:, coming]
-        return np.clip(forecast, 0.0, LARGEST_MULTIPLE * window(units, history.T).largest)
-
-
-def is_seasonal(units: Floats) -> NDArray[np.bool_]:
-    """Rows with at least 24 months whose autocorrelation at lag 12 is outside Bartlett's 90 % band."""
-    if units.shape[1] < SEASONAL_MONTHS:
-        return np.zeros(units.shape[0], dtype=np.bool_)
-    seen = window(units, units.shape[1])
-    centred = np.where(np.isnan(units), 0.0, units - seen.mean[:, np.newaxis])
-    correlations = [_autocovariance(centred, k) for k in range(SEASON + 1)]
-    variance = np.where(correlations[0] > 0, correlations[0], np.inf)
-    spread = np.ones(units.shape[0])
-    for k in range(1, SEASON):
-        spread = spread + 2.0 * (correlations[k] / variance) * (correlations[k] / variance)
-    limit = _NORMAL_90 * np.sqrt(spread / np.maximum(seen.months, 1.0))
-    seasonal: NDArray[np.bool_] = np.abs(correlations[SEASON] / variance) > limit
-    return seasonal & (seen.months >= SEASONAL_MONTHS)
-
-
-def seasonal_indices(units: Floats, season: NDArray[np.int64], *, multiplicative: bool) -> Floats:
-    """(n, 12) classical decomposition against a centred 2x12 moving average.
-
-    Multiplicative indices average 1, additive ones 0; neutral where a season was never seen.
-
-    Args:
-        units: (n, T), NaN before the start of a row.
-        season: (T,) which of the twelve seasons each column is.
-        multiplicative: Quotients instead of differences.
-    """
-    n, neutral = units.shape[0], 1.0 if multiplicative else 0.0
-    total, count = np.zeros((n, SEASON)), np.zeros((n, SEASON))
-    half = SEASON // 2
-    for t in range(half, units.shape[1] - half):
-        trend = _centred_average(units, t)
-        usable = ~np.isnan(trend) & ((trend > 0) if multiplicative else True)
-        safe = np.where(usable, trend, 1.0)
-        detrended = units[:, t] / safe if multiplicative else units[:, t] - safe
-        total[:, season[t]] = total[:, season[t]] + np.where(usable, detrended, 0.0)
-        count[:, season[t]] = count[:, season[t]] + usable
-    index = np.where(count > 0, total / np.maximum(count, 1.0), neutral)
-    average = np.zeros(n)
-    for k in range(SEASON):
-        average = average + index[:, k] / SEASON
-    if not multiplicative:
-        return index - average[:, np.newaxis]
-    return np.where(index > 0, index / np.where(average > 0, average, 1.0)[:, np.newaxis], neutral)
-
-
-def _centred_average(units: Floats, t: int) -> Floats:
-    half = SEASON // 2
-    total = 0.5 * (units[:, t - half] + units[:, t + half])
-    for k in range(t - half + 1, t + half):
-        total = total + units[:, k]
-    average: Floats = total / SEASON
-    return average
-
-
-def _autocovariance(centred: Floats, k: int) -> Floats:
-    total = np.zeros(centred.shape[0])
-    for t in range(k, centred.shape[1]):
-        total = total + centred[:, t] * centred[:, t - k]
-    return total
+        adjusted = seasonally_adjusted(history)
+        level, drift = _level_and_drift(adjusted.units)
+        forecast = (level + drift) * adjusted.factor + adjusted.offset
+        return np.clip(forecast, 0.0, LARGEST_MULTIPLE * window(history.units, history.T).largest)
 
 
 def _level_and_drift(values: Floats) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 
 from ml.data_quality import data_quality
+from ml.guardrails import Limits
 from ml.lake import Lake
 from ml.model_store import ModelStore
 from ml.panel import load_history
@@ -29,6 +30,9 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             seed=settings.random_seed,
             forced=options.candidate,
             data_quality=data_quality(lake),
+            limits=Limits(
+                settings.gate_fit_seconds, settings.gate_memory_bytes, settings.gate_score_p95_seconds
+            ),
             progress=progress,
         )
     said = {"candidate": report.candidate, "outcome": report.outcome, "promotable": report.promotable}

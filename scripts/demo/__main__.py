@@ -268,7 +268,8 @@ def gate_sentence(verdict: dict[str, Any]) -> str:
     if verdict["ratio"] is None or verdict["upper"] is None:
         return f"{answer} ({'; '.join(verdict['reasons'])})"
     bounds = f"95 % interval {verdict['lower']:.3f} to {verdict['upper']:.3f}"
-    return f"{answer}, loss ratio {verdict['ratio']:.3f}, {bounds}"
+    refused = f" ({'; '.join(verdict['reasons'][1:])})" if verdict["answer"] == "refused" else ""
+    return f"{answer}, loss ratio {verdict['ratio']:.3f}, {bounds}{refused}"
 
 
 def drift_sentence(verdict: dict[str, Any]) -> str:

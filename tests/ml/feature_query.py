@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from ml.history import History
 
 EVENT_COLUMNS = ("orders", "buyers", "views", "carts", "returned_units", "largest_order", "active_days")
-LAGS = (1, 2, 3, 4, 5, 6, 9, 11, 12, 13)
+LAGS = {str(k): k for k in (1, 2, 3, 4, 5, 6, 9)} | {"before_season": 11, "season": 12, "after_season": 13}
 
-_LAG = "max(units) FILTER (WHERE back = {k}) / level AS lag_{k}"
+_LAG = "max(units) FILTER (WHERE back = {k}) / level AS lag_{name}"
 _WINDOW = """
     avg(units) FILTER (WHERE back <= {k}) / level AS mean_{k},
     stddev_pop(units) FILTER (WHERE back <= {k}) / level AS deviation_{k},
@@ -75,7 +75,7 @@ def query_features(history: History, origin: int) -> dict[str, NDArray[np.float6
         values = history.extra.get(name)
         columns[name] = np.full(len(product), np.nan) if values is None else values[product, month]
     query = _QUERY.format(
-        lags=",\n    ".join(_LAG.format(k=k) for k in LAGS),
+        lags=",\n    ".join(_LAG.format(k=k, name=name) for name, k in LAGS.items()),
         windows=",".join(_WINDOW.format(k=k) for k in (3, 6, 12)),
         events=",".join(
             _EVENT.format(name=name, per="1" if name == "active_days" else "level") for name in EVENT_COLUMNS

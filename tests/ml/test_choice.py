@@ -1,5 +1,6 @@
 """Which recipe is trained next, and what the gate says of it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 
@@ -8,6 +9,7 @@ import pytest
 
 from ml.choice import choose
 from ml.evaluation import Backtest, backtest
+from ml.guardrails import Limits
 from ml.history import Floats
 from ml.models import CANDIDATES
 from ml.models.base import Model
@@ -88,7 +90,77 @@ def test_a_first_model_must_be_better_than_naive(tested: Backtest) -> None:
 
 
 def test_a_champion_whose_recipe_no_longer_exists_is_like_none(tested: Backtest) -> None:
-    assert choose(tested, "crystal_ball", None, SEED) == choose(tested, None, None, SEED)
+    lost, none = choose(tested, "crystal_ball", None, SEED), choose(tested, None, None, SEED)
+    assert (lost.candidate, lost.outcome, lost.against) == (none.candidate, none.outcome, none.against)
+    assert lost.verdict.ratio == none.verdict.ratio
+
+
+def test_a_decision_uses_its_months_up(many: Backtest) -> None:
+    first = choose(many, None, None, SEED)
+    assert first.used_until == str(many.history.months[-1]) == "2025-12"
+    assert first.to_json()["used_until"] == "2025-12"
+    again = choose(many, "seasonal_naive", None, SEED, used_until=first.used_until)
+    assert again.outcome == "refreshed"
+    assert again.contest is not None
+    assert again.contest[1].answer == "not_enough_data"
+    assert again.contest[1].reasons == (
+        "0 months were tested, 3 are needed",
+        "0 products were tested, 30 are needed",
+        "months up to 2025-12 were used by an earlier decision and do not count again",
+    )
+    assert again.used_until == "2025-12"
+
+
+def test_only_months_after_the_last_decision_judge_the_next(many: Backtest) -> None:
+    choice = choose(many, "seasonal_naive", None, SEED, used_until="2025-09")
+    judged = choice.verdict if choice.contest is None else choice.contest[1]
+    best = choice.candidate if choice.contest is None else choice.contest[0]
+    ours, theirs = (many.losses(name)[:, 3:] for name in (best, "seasonal_naive"))
+    assert judged.origins == 3
+    assert judged.ratio == pytest.approx(np.nansum(ours) / np.nansum(theirs))
+    assert judged.witnesses is not None
+    assert judged.witnesses.months == ("2025-10", "2025-11", "2025-12")
+
+
+def test_a_refresh_is_judged_by_all_months_and_uses_none(tested: Backtest) -> None:
+    best = choose(tested, None, None, SEED).candidate
+    choice = choose(tested, best, None, SEED, used_until="2025-11")
+    assert (choice.outcome, choice.contest) == ("refreshed", None)
+    assert choice.verdict.origins == 6
+    assert choice.used_until == "2025-11"
+
+
+def test_a_contest_that_was_lost_uses_its_months_up_too(tested: Backtest) -> None:
+    """The best by a month that lies is worse in the months that judge it."""
+    lucky = _lucky(tested, "seasonal_naive", month=0)
+    choice = choose(lucky, "ses", None, SEED)
+    assert (choice.candidate, choice.outcome) == ("ses", "refreshed")
+    assert choice.contest is not None
+    assert (choice.contest[0], choice.contest[1].answer) == ("seasonal_naive", "worse")
+    assert choice.used_until == "2025-12"
+
+
+def test_a_champion_that_a_simple_recipe_beats_raises_an_alarm(many: Backtest) -> None:
+    stays = choose(many, "seasonal_naive", None, SEED, used_until="2025-12")
+    ratio = np.nanmean(many.losses("seasonal_naive")) / np.nanmean(many.losses("ma3"))
+    alarm = f"alarm: the champion's recipe seasonal_naive has {ratio:.3f} times the loss of ma3"
+    assert stays.verdict.reasons[-1] == alarm
+    good = choose(many, "ma3", None, SEED, used_until="2025-12")
+    assert not any(reason.startswith("alarm") for reason in good.verdict.reasons)
+
+
+def test_a_verdict_is_json_without_not_a_number(tested: Backtest) -> None:
+    for choice in (choose(tested, None, None, SEED), choose(tested, "ses", None, SEED, used_until="2025-12")):
+        told = json.loads(json.dumps(choice.to_json(), allow_nan=False))
+        assert {"answer", "against", "ratio", "lower", "upper", "reasons", "contest"} <= set(told)
+
+
+def test_what_a_recipe_may_cost_is_a_guardrail(many: Backtest) -> None:
+    dear = choose(many, "seasonal_naive", None, SEED, limits=Limits(memory_bytes=1.0))
+    assert dear.outcome == "refreshed"
+    assert dear.contest is not None
+    assert dear.contest[1].answer == "refused"
+    assert dear.contest[1].reasons[1].startswith("cost guardrail, memory_bytes")
 
 
 def _lucky(tested: Backtest, name: str, month: int) -> Backtest:

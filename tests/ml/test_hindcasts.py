@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.features import build, category_totals, level
-from ml.hindcasts import Hindcasts
+from ml.hindcasts import Hindcasts, calibration_window
 from ml.models.boosting import TweedieTrees
 from ml.models.mix import Mix
 from ml.models.smoothing import MovingAverage
@@ -29,11 +29,12 @@ def test_training_rows_are_earlier_origins_of_products_sold_before() -> None:
     np.testing.assert_array_equal(rows.level[last], level(shop.until(3))[known])
 
 
-def test_training_rows_reach_back_two_years() -> None:
+@pytest.mark.parametrize(("limit", "first"), [(72, 17), (75, 16), (1_000, 2)])
+def test_training_rows_reach_back_two_years_or_until_there_are_enough(limit: int, first: int) -> None:
     shop = small_shop(products=3, months=40)
     units = np.repeat(np.arange(1.0, 41.0)[np.newaxis], 3, axis=0)
-    rows = Hindcasts(replace(shop, units=units), seed=0).training_rows(40, limit=1_000)
-    assert sorted(set(rows.units)) == list(range(17, 41))
+    rows = Hindcasts(replace(shop, units=units), seed=0).training_rows(40, limit=limit)
+    assert rows.units.tolist() == [month for month in range(first, 41) for _ in range(3)]
 
 
 def test_a_large_sample_is_cut_by_the_seed() -> None:
@@ -72,6 +73,11 @@ def test_calibration_learns_from_the_last_six_months_with_their_outcome() -> Non
 def test_calibration_does_not_reach_behind_the_first_origin() -> None:
     past = Hindcasts(small_shop(products=10), seed=0, first=21).before(MovingAverage, 23)
     assert [hindcast.history.T for hindcast in past] == [21, 22]
+
+
+@pytest.mark.parametrize(("products", "origins"), [(1, 24), (200, 20), (667, 6), (40_000, 6), (0, 24)])
+def test_few_products_are_calibrated_on_more_months(products: int, origins: int) -> None:
+    assert calibration_window(products) == origins
 
 
 def test_a_model_that_calibrates_itself_needs_no_hindcasts() -> None:

@@ -38,17 +38,6 @@ def test_rows_are_chosen_by_position_in_that_order_or_by_mask(chosen: NDArray[np
     np.testing.assert_array_equal(part.units, shop.units[expected])
 
 
-def test_arrays_bring_the_same_history_back_without_python_objects() -> None:
-    shop = small_shop(products=6, months=9)
-    arrays = shop.to_arrays()
-    assert all(values.dtype.kind in "fiU" for values in arrays.values())
-    again = History.from_arrays(arrays)
-    assert (again.product_ids, again.categories) == (shop.product_ids, shop.categories)
-    assert set(again.extra) == {"orders", "views"}
-    for name, values in again.to_arrays().items():
-        np.testing.assert_array_equal(values, arrays[name])
-
-
 def test_a_history_without_months_has_no_next_month() -> None:
     with pytest.raises(ValueError, match="without months"):
         _ = small_shop(products=2, months=6).until(0).next_month

@@ -12,10 +12,12 @@ from ml.demand_class import CLASSES, demand_class
 from ml.distribution import LEVELS
 from ml.evaluation import Backtest, backtest
 from ml.models import CANDIDATES
-from ml.papers import MOST_CATEGORIES, OTHERS, calibration, segments
+from ml.papers import calibration, segments
+from ml.segments import MOST_CATEGORIES, OTHERS
 from tests.ml.small_history import small_shop
 
 SHOP = small_shop(products=60, months=24, seed=5)
+KINDS = ("demand class", "category")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_segments_are_the_mean_losses_of_each_part(tested: Backtest) -> None:
         parts["category", SHOP.categories[row]].append(pair)
     paper = segments(tested, "ses", "naive")
     assert paper["against"] == "naive"
-    found = {(row["kind"], row["name"]): row for row in paper["rows"] if row["kind"] != "size"}
+    found = {(row["kind"], row["name"]): row for row in paper["rows"] if row["kind"] in KINDS}
     assert set(found) == set(parts)
     for key, pairs in parts.items():
         ours, theirs = (fmean(column) for column in zip(*pairs, strict=True))

@@ -10,6 +10,7 @@ import pytest
 from ml.bundle import unpack
 from ml.data_version import data_version_of
 from ml.errors import ModelNotFound, NotEnoughHistory
+from ml.guardrails import Limits
 from ml.model_store import ModelStore
 from ml.models import CANDIDATES
 from ml.models.base import Model
@@ -109,10 +110,39 @@ def test_a_champions_recipe_is_refreshed_when_it_stays_the_best(place: Place) ->
     assert second.promotable
 
 
+def test_a_champion_hands_on_which_months_its_choice_used(place: Place) -> None:
+    first = place.train(23)
+    assert first.verdict["used_until"] == "2025-11"
+    place.registry.set_alias("champion", first.version)
+    other = next(name for name in QUICK if name not in (first.candidate, "naive"))
+    second = place.train(24, forced=other)
+    assert second.verdict["answer"] == "not_enough_data"
+    assert second.verdict["reasons"][0] == "1 months were tested, 3 are needed"
+    assert second.verdict["used_until"] == "2025-11"
+
+
+def test_a_champion_of_a_release_without_that_record_has_used_no_month(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = place.train(23)
+    place.registry.set_alias("champion", first.version)
+    old = json.dumps({key: value for key, value in first.verdict.items() if key != "used_until"})
+    other = next(name for name in QUICK if name not in (first.candidate, "naive"))
+    with monkeypatch.context() as patched:
+        patched.setattr(place.registry, "artifact", lambda _version, _name: old.encode())
+        assert place.train(24, forced=other).verdict["origins"] == 6
+
+
 def test_a_model_that_is_not_better_than_naive_is_registered_but_not_promotable(place: Place) -> None:
     report = place.train(forced="naive")
     assert report.verdict["ratio"] == 1.0
     assert not report.promotable or report.verdict["answer"] == "non_inferior"
+
+
+def test_a_model_that_costs_more_than_the_limits_is_not_promotable(place: Place) -> None:
+    free = Limits(memory_bytes=1.0)
+    report = train(SHOP, place.registry, place.store, seed=SEED, candidates=QUICK, limits=free)
+    assert (report.verdict["answer"], report.promotable) == ("refused", False)
 
 
 def test_what_a_reviewer_needs_is_kept_with_the_run(place: Place) -> None:

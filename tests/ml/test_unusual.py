@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from ml.unusual import ALPHA, FAMILIES, SMALLEST_REFERENCE, Finding, compare, corrected, student_two_sided
+from ml.unusual import ALPHA, FAMILIES, SMALLEST_REFERENCE, Finding, compare, corrected
 
 
 def finding(name: str, p_value: float, effect: float = 1.0) -> Finding:
@@ -15,12 +15,6 @@ def finding(name: str, p_value: float, effect: float = 1.0) -> Finding:
 
 def drifted(findings: Sequence[Finding]) -> list[str]:
     return [each.name for each in corrected(list(findings)) if each.drifted]
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 5, 8, 23, 24])
-def test_the_tail_of_students_distribution(freedom: int) -> None:
-    for t in (0.0, 0.3, 1.0, 2.5, 9.0):
-        assert student_two_sided(t, freedom) == pytest.approx(2 * student.sf(t, freedom), abs=1e-12)
 
 
 def test_a_month_is_compared_as_a_new_draw_of_a_normal_sample() -> None:

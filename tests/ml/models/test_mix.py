@@ -2,26 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy import optimize
 
 from ml.calibration import Calibration
 from ml.features import category_totals
 from ml.hindcasts import Hindcasts
 from ml.models.boosting import QuantileTrees
-from ml.models.mix import MEMBERS, RIDGE, Mix, ridge_to_equal
+from ml.models.mix import MEMBERS, Mix
 from ml.models.smoothing import Naive
 from tests.ml.small_history import small_shop
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_weights_are_those_of_non_negative_least_squares(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    columns = rng.gamma(2, 1, (200, 4))
-    target = columns @ np.array([0.7, 0.0, 0.4, 0.0]) + rng.normal(0, 0.2, 200)
-    size = RIDGE * np.sqrt(200)
-    stacked = np.vstack([columns, size * np.eye(4)])
-    expected, _ = optimize.nnls(stacked, np.concatenate([target, np.full(4, size / 4)]))
-    np.testing.assert_allclose(ridge_to_equal(columns, target), expected, atol=1e-8)
 
 
 def test_without_any_past_all_members_weigh_the_same() -> None:

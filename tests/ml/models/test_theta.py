@@ -1,4 +1,4 @@
-"""Theta against the two-line definition of the paper, and against plain decompositions of single series."""
+"""Theta against the two-line definition of the paper,."""
 
 import math
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from ml.models.smoothing import WEIGHTS
-from ml.models.theta import LARGEST_MULTIPLE, Theta, is_seasonal, seasonal_indices
-from tests.ml.models.series import series
+from ml.models.theta import LARGEST_MULTIPLE, Theta
+from tests.ml.models.series import SHAPE, seasonal_series, series
 
 NAN = float("nan")
-SHAPE = (1.2, 0.8, 1.1, 0.7, 1.5, 0.9, 1.0, 0.6, 1.3, 0.9, 1.1, 0.9)  # averages 1
 
 
 def two_lines(values: list[float]) -> float:
@@ -47,25 +46,6 @@ def test_a_straight_line_is_continued_half_way_at_least() -> None:
 def test_months_before_the_first_sale_do_not_matter() -> None:
     values = [4.0, 9.0, 6.0, 7.0, 12.0]
     assert Theta().point(series([NAN] * 9 + values))[0] == Theta().point(series(values, start="2024-10"))[0]
-
-
-def seasonal_series(years: int, zero: float = 0.0) -> list[float]:
-    return [100 * SHAPE[t % 12] - zero for t in range(12 * years)]
-
-
-def test_a_season_is_found_after_two_years_and_not_before() -> None:
-    december = [100.0] * 11 + [300.0]
-    assert is_seasonal(series(december * 2).units).tolist() == [True]
-    assert is_seasonal(series((december * 2)[1:]).units).tolist() == [False]
-    noise = np.random.default_rng(1).normal(100, 10, (40, 36))
-    assert np.mean(is_seasonal(noise)) < 0.2
-
-
-def test_indices_of_a_clean_season_are_its_shape() -> None:
-    units, season = series(seasonal_series(3)).units, np.arange(36) % 12
-    np.testing.assert_allclose(seasonal_indices(units, season, multiplicative=True)[0], SHAPE, rtol=1e-9)
-    offsets = seasonal_indices(units, season, multiplicative=False)[0]
-    np.testing.assert_allclose(offsets, 100 * np.array(SHAPE) - 100, atol=1e-9)
 
 
 @pytest.mark.parametrize("start", ["2024-01", "2024-06"])

@@ -1,0 +1,187 @@
+"""Four ways to a distribution, averaged: boosted quantiles, counts, residuals and the product's own months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.calibration import Calibration
+from ml.demand_class import CLASSES, demand_class
+from ml.distribution import Prediction, tidy
+from ml.features import CategoryTotals, scale
+from ml.hindcasts import Hindcast, Hindcasts
+from ml.history import History
+from ml.models.base import Servable, State, Uncertainty
+from ml.models.boosting import QuantileTrees, TweedieTrees
+from ml.models.damped import DampedTrend
+from ml.models.empirical import Empirical
+from ml.models.intermittent import TeunterSyntetosBabai
+from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
+from ml.models.stacking import average, level_shares, mean_weights, section, settled
+from ml.models.theta import Theta
+
+Floats = NDArray[np.float64]
+
+MEMBERS: Final[tuple[type[Servable], ...]] = (
+    QuantileTrees,
+    Empirical,
+    TweedieTrees,
+    DampedTrend,
+    Theta,
+    TeunterSyntetosBabai,
+    ExponentialSmoothing,
+    MovingAverage,
+    Naive,
+)
+"""All are part of the mean; the first two are distributions of their own. Naive, the yardstick, is last."""
+
+PARTS: Final[Mapping[str, Uncertainty]] = {
+    "trees": "quantiles",
+    "counts": "counts",
+    "residuals": "residuals",
+    "own": "quantiles",
+}
+"""The four distributions, and how each is calibrated."""
+
+START: Final = (0.5, 0.25, 0.2, 0.05)
+"""Shares of `PARTS` before any evidence."""
+
+_COUNTED: Final = CLASSES.index("intermittent")
+"""From this class on demand is too rare for residuals, and counts take their place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """The average of four calibrated distributions, level by level (Vincent 1912), calibrated once more.
+
+    `lightgbm_quantile`; a negative binomial, and past residuals, around a weighted mean of all members; and
+    `empirical`. The weights of members have the least squared error, and the shares of the distributions a
+    small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
+
+    Attributes:
+        members: Fitted members with weight; the first two of `MEMBERS` first.
+        weights: One per member, of the mean.
+        calibrations: One per name in `PARTS`.
+        shares: (4,) of `PARTS` in the average.
+        last: Calibration of the average.
+    """
+
+    name: ClassVar[str] = "blend"
+    family: ClassVar[str] = "ensemble"
+    promotable: ClassVar[bool] = True
+    uncertainty: ClassVar[Uncertainty] = "own"
+
+    members: tuple[Servable, ...]
+    weights: Floats
+    calibrations: tuple[Calibration, ...]
+    shares: Floats
+    last: Calibration
+
+    @classmethod
+    def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
+        """Weights, shares and calibrations from forecasts of the last months, then members on all months."""
+        cached = Hindcasts.of(history, seed, hindcasts)
+        past = [cached.before(member, history.T) for member in MEMBERS]
+        weights = mean_weights(past)
+        kept = [i for i, weight in enumerate(weights) if i <= 1 or weight > 0]
+        months = [_Month.of(hindcasts, weights) for hindcasts in zip(*past, strict=True)]
+        calibrations = tuple(
+            Calibration.fit(kind, [month.part(name) for month in months]) for name, kind in PARTS.items()
+        )
+        parts = [_parts(month, calibrations) for month in months]
+        shares = _shares(months, parts, seed)
+        blended = [
+            Hindcast(month.history, Prediction(month.mean, tidy(average(levels, shares))), month.actual)
+            for month, levels in zip(months, parts, strict=True)
+        ]
+        members = tuple(cached.model(MEMBERS[i], history.T) for i in kept)
+        return cls(members, weights[kept], calibrations, shares, Calibration.fit("quantiles", blended))
+
+    def predict(self, history: History, categories: CategoryTotals) -> Prediction:
+        """Calibrated quantiles around the weighted mean."""
+        predictions = [member.predict(history, categories) for member in self.members]
+        mean = average([p.mean for p in predictions], self.weights)
+        month = _Month(history, mean, predictions[0], predictions[1], np.full(history.n, np.nan))
+        levels = tidy(average(_parts(month, self.calibrations), self.shares))
+        quantiles = self.last.quantiles(history, Prediction(mean, levels))
+        return self.last.newcomers.mixed_into(Prediction(mean, quantiles), history)
+
+    def state(self) -> State:
+        """Members, weights, shares and calibrations, each under its own name."""
+        state: State = {
+            "members": np.array([member.name for member in self.members], dtype=np.str_),
+            "weights": self.weights,
+            "shares": self.shares,
+        }
+        for member in self.members:
+            state |= {f"member/{member.name}/{key}": value for key, value in member.state().items()}
+        for label, calibration in zip((*PARTS, "last"), (*self.calibrations, self.last), strict=True):
+            state |= {f"calibration/{label}/{key}": value for key, value in calibration.state().items()}
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
+        """The inverse of `state`.
+
+        Raises:
+            KeyError: A member is not one of `MEMBERS`.
+        """
+        known = {member.name: member for member in MEMBERS}
+        names = [str(name) for name in np.asarray(state["members"])]
+        members = tuple(known[name].from_state(section(state, f"member/{name}/")) for name in names)
+        *parts, last = (
+            Calibration.from_state(section(state, f"calibration/{label}/")) for label in (*PARTS, "last")
+        )
+        weights, shares = (np.asarray(state[name], dtype=np.float64) for name in ("weights", "shares"))
+        return cls(members, weights, tuple(parts), shares, last)
+
+
+@dataclass(frozen=True, eq=False)
+class _Month:
+    """What members say of the month after a history, and what came (NaN where that is unknown)."""
+
+    history: History
+    mean: Floats
+    trees: Prediction
+    own: Prediction
+    actual: Floats
+
+    @classmethod
+    def of(cls, hindcasts: Sequence[Hindcast], weights: Floats) -> Self:
+        """From one hindcast per member."""
+        mean = average([h.prediction.mean for h in hindcasts], weights)
+        first, second = hindcasts[0], hindcasts[1]
+        return cls(first.history, mean, first.prediction, second.prediction, first.actual)
+
+    def prediction(self, name: str) -> Prediction:
+        """One of `PARTS` before its calibration."""
+        own = {"trees": self.trees, "own": self.own}
+        return own.get(name, Prediction(self.mean, None))
+
+    def part(self, name: str) -> Hindcast:
+        """The same as a hindcast, to calibrate from."""
+        return Hindcast(self.history, self.prediction(name), self.actual)
+
+
+def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
+    """(n, 8) calibrated quantiles of each of `PARTS`; rare demand has counts instead of residuals."""
+    trees, counts, residuals, own = (
+        calibration.quantiles(month.history, month.prediction(name))
+        for name, calibration in zip(PARTS, calibrations, strict=True)
+    )
+    rare = demand_class(month.history) >= _COUNTED
+    return [trees, counts, np.where(rare[:, np.newaxis], counts, residuals), own]
+
+
+def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: int) -> Floats:
+    if not months:
+        return np.array(START)
+    use = [settled(month.part("trees")) for month in months]
+    levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(START))]
+    actual = np.concatenate([month.actual[u] for month, u in zip(months, use, strict=True)])
+    scales = np.concatenate([scale(month.history)[u] for month, u in zip(months, use, strict=True)])
+    return level_shares(np.stack(levels), actual, scales, np.array(START), seed)

@@ -1,0 +1,61 @@
+"""The blend: its parts in their shares, its mean the weighted one, and better than its members on a known process."""
+
+import numpy as np
+import pytest
+
+from ml.distribution import LEVELS
+from ml.features import category_totals
+from ml.hindcasts import Hindcasts
+from ml.models.blend import MEMBERS, PARTS, START, Blend
+from ml.models.boosting import QuantileTrees
+from ml.models.empirical import Empirical
+from ml.models.smoothing import Naive
+from tests.ml.small_history import small_shop
+
+
+def test_distributions_stand_first_and_the_yardstick_last() -> None:
+    assert MEMBERS[:2] == (QuantileTrees, Empirical)
+    assert MEMBERS[-1] is Naive
+    assert len(START) == len(PARTS)
+    assert sum(START) == pytest.approx(1.0)
+
+
+def test_without_any_past_members_weigh_the_same_and_shares_are_the_start() -> None:
+    shop = small_shop(products=20, months=6)
+    blend = Blend.fit(shop, 0, Hindcasts(shop, seed=0, first=6))
+    np.testing.assert_allclose(blend.weights, 1 / len(MEMBERS))
+    np.testing.assert_allclose(blend.shares, START)
+
+
+def test_the_mean_is_the_weighted_mean_of_the_members() -> None:
+    shop = small_shop(products=24, months=16)
+    hindcasts = Hindcasts(shop, 2, first=13)
+    blend, totals = Blend.fit(shop, 2, hindcasts), category_totals(shop)
+    settled = np.flatnonzero((~np.isnan(shop.units)).sum(axis=1) >= 3)
+    by_hand = sum(
+        weight * member.predict(shop, totals).mean
+        for member, weight in zip(blend.members, blend.weights, strict=True)
+    )
+    np.testing.assert_allclose(blend.predict(shop, totals).mean[settled], np.asarray(by_hand)[settled])
+
+
+def test_shares_follow_the_evidence() -> None:
+    """Months are independent with one rate, so the own months are right and the start undervalues them."""
+    rng = np.random.default_rng(0)
+    shop = small_shop(products=80, months=30)
+    units = rng.poisson(rng.uniform(2, 40, (80, 1)), (80, 30)).astype(float)
+    steady = type(shop)(shop.product_ids, shop.categories, shop.months, units, shop.price_cents)
+    shares = Blend.fit(steady, 0).shares
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[0] < START[0]
+
+
+def test_levels_are_held_on_months_that_were_not_calibrated_on() -> None:
+    shop = small_shop(products=300, months=26, seed=4)
+    past = shop.until(25)
+    levels = Blend.fit(past, 0).predict(past, category_totals(past)).levels
+    known = ~np.isnan(shop.units[:, 24:26]).any(axis=1)
+    actual = shop.units[known, 25, np.newaxis]
+    below, up_to = (actual < levels[known]).mean(axis=0), (actual <= levels[known]).mean(axis=0)
+    assert np.all(below <= np.array(LEVELS) + 0.06)
+    assert np.all(up_to >= np.array(LEVELS) - 0.06)
