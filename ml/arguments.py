@@ -134,7 +134,7 @@ def _decide_backtest(verbs: Verbs) -> None:
     verb.add_argument(
         "--forecasts", type=Path, metavar="FILE", help="Parquet or CSV with outcomes; without it a backtest"
     )
-    verb.add_argument("--candidate", default="mix", metavar="NAME", help="recipe of the backtest")
+    verb.add_argument("--candidate", metavar="NAME", help="recipe of the backtest [that of `backtest`]")
     verb.add_argument("--out", type=Path, metavar="FOLDER", help="write money.json and money.png there")
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from ml.errors import ModelNotFound
 from ml.evaluation import backtest
 from ml.lake import Lake
-from ml.models import CANDIDATES
+from ml.models import CANDIDATES, RECIPE
 from ml.money.past_forecasts import PastForecasts
 from ml.money.picture import money_png
 from ml.money.replay import replay
@@ -24,7 +24,7 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     past = (
         PastForecasts.read(options.forecasts)
         if options.forecasts
-        else _backtested(options.candidate, settings)
+        else _backtested(options.candidate or RECIPE, settings)
     )
     _LOG.info("forecasts_read", extra={"rows": len(past.actual)})
     report = replay(past, settings.random_seed)
