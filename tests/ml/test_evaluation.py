@@ -142,7 +142,9 @@ def test_what_a_test_month_brought_changes_no_forecast_of_it() -> None:
 def test_the_final_calibration_learns_from_all_months_of_a_small_shop() -> None:
     result = backtest(small_shop(), {"ses": CANDIDATES["ses"]}, seed=0)
     calibration = type(result.calibrations["ses"])
-    alone = calibration.fit("residuals", Hindcasts(small_shop(), seed=0, first=14).before(CANDIDATES["ses"], 24))
+    alone = calibration.fit(
+        "residuals", Hindcasts(small_shop(), seed=0, first=14).before(CANDIDATES["ses"], 24)
+    )
     assert alone.shifts.tobytes() == result.calibrations["ses"].shifts.tobytes()
 
 
