@@ -19,9 +19,10 @@ from ml.models.base import Servable, State, Uncertainty
 from ml.models.boosting import QuantileTrees, TweedieTrees
 from ml.models.damped import DampedTrend
 from ml.models.empirical import Empirical
+from ml.models.ensemble import calibration_of, ensemble_state, members_of
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
-from ml.models.stacking import average, level_shares, mean_weights, section, settled
+from ml.models.stacking import average, level_shares, mean_weights, settled
 from ml.models.theta import Theta
 
 Floats = NDArray[np.float64]
@@ -43,12 +44,13 @@ PARTS: Final[Mapping[str, Uncertainty]] = {
     "trees": "quantiles",
     "counts": "counts",
     "residuals": "residuals",
-    "own": "quantiles",
 }
-"""The four distributions, and how each is calibrated."""
+"""The distributions that are calibrated, and how; the fourth, `empirical`, stays as it is."""
 
 START: Final = (0.5, 0.25, 0.2, 0.05)
-"""Shares of `PARTS` before any evidence."""
+"""Shares of `PARTS` and of `empirical` before any evidence."""
+
+_LAST: Final = "last"
 
 _COUNTED: Final = CLASSES.index("intermittent")
 """From this class on demand is too rare for residuals, and counts take their place."""
@@ -56,9 +58,9 @@ _COUNTED: Final = CLASSES.index("intermittent")
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """The average of four calibrated distributions, level by level (Vincent 1912), calibrated once more.
+    """The average of four distributions, level by level (Vincent 1912), calibrated.
 
-    `lightgbm_quantile`; a negative binomial, and past residuals, around a weighted mean of all members; and
+    Calibrated `lightgbm_quantile`; a negative binomial, and past residuals, around a weighted mean of all members; and
     `empirical`. The weights of members have the least squared error, and the shares of the distributions a
     small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
 
@@ -66,7 +68,7 @@ class Blend:
         members: Fitted members with weight; the first two of `MEMBERS` first.
         weights: One per member, of the mean.
         calibrations: One per name in `PARTS`.
-        shares: (4,) of `PARTS` in the average.
+        shares: (4,) of `PARTS` and of `empirical` in the average.
         last: Calibration of the average.
     """
 
@@ -112,16 +114,8 @@ class Blend:
 
     def state(self) -> State:
         """Members, weights, shares and calibrations, each under its own name."""
-        state: State = {
-            "members": np.array([member.name for member in self.members], dtype=np.str_),
-            "weights": self.weights,
-            "shares": self.shares,
-        }
-        for member in self.members:
-            state |= {f"member/{member.name}/{key}": value for key, value in member.state().items()}
-        for label, calibration in zip((*PARTS, "last"), (*self.calibrations, self.last), strict=True):
-            state |= {f"calibration/{label}/{key}": value for key, value in calibration.state().items()}
-        return state
+        named = dict(zip((*PARTS, _LAST), (*self.calibrations, self.last), strict=True))
+        return ensemble_state(self.members, named) | {"weights": self.weights, "shares": self.shares}
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
@@ -130,14 +124,9 @@ class Blend:
         Raises:
             KeyError: A member is not one of `MEMBERS`.
         """
-        known = {member.name: member for member in MEMBERS}
-        names = [str(name) for name in np.asarray(state["members"])]
-        members = tuple(known[name].from_state(section(state, f"member/{name}/")) for name in names)
-        *parts, last = (
-            Calibration.from_state(section(state, f"calibration/{label}/")) for label in (*PARTS, "last")
-        )
+        *parts, last = (calibration_of(state, label) for label in (*PARTS, _LAST))
         weights, shares = (np.asarray(state[name], dtype=np.float64) for name in ("weights", "shares"))
-        return cls(members, weights, tuple(parts), shares, last)
+        return cls(members_of(state, MEMBERS), weights, tuple(parts), shares, last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +148,7 @@ class _Month:
 
     def prediction(self, name: str) -> Prediction:
         """One of `PARTS` before its calibration."""
-        own = {"trees": self.trees, "own": self.own}
-        return own.get(name, Prediction(self.mean, None))
+        return self.trees if name == "trees" else Prediction(self.mean, None)
 
     def part(self, name: str) -> Hindcast:
         """The same as a hindcast, to calibrate from."""
@@ -168,13 +156,13 @@ class _Month:
 
 
 def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
-    """(n, 8) calibrated quantiles of each of `PARTS`; rare demand has counts instead of residuals."""
-    trees, counts, residuals, own = (
+    """(n, 8) quantiles of each of `PARTS` and of `empirical`; rare demand has counts instead of residuals."""
+    trees, counts, residuals = (
         calibration.quantiles(month.history, month.prediction(name))
         for name, calibration in zip(PARTS, calibrations, strict=True)
     )
     rare = demand_class(month.history) >= _COUNTED
-    return [trees, counts, np.where(rare[:, np.newaxis], counts, residuals), own]
+    return [trees, counts, np.where(rare[:, np.newaxis], counts, residuals), month.own.levels]
 
 
 def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: int) -> Floats:
