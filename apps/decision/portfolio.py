@@ -130,7 +130,7 @@ def _advertising(
     if not spent:
         return {"spend_cents": 0, "gain_per_next_cent": 0.0, "products": []}
     numbers = [economics[i] for i in spent]
-    held = [e.on_hand_units + e.on_order_units for e in numbers]
+    held = [e.position_units for e in numbers]
     available = [stock + int(plan.order_units[i]) for stock, i in zip(held, spent, strict=True)]
     response = Response.constant_elasticity(
         np.array([float(e.ad_spend_cents) for e in numbers]), np.array([e.ad_elasticity for e in numbers])

@@ -126,6 +126,11 @@ class Economics:
         return cls(**numbers, defaulted=frozenset(names) - frozenset(known))
 
     @property
+    def position_units(self) -> int:
+        """What is there or on the way."""
+        return self.on_hand_units + self.on_order_units
+
+    @property
     def margin_cents(self) -> int:
         """What a sold unit earns."""
         return self.price_cents - self.cost_cents

@@ -91,7 +91,7 @@ def plan_portfolio(
         np.int64
     )
     without = sum(
-        float(expected_profit(demand, np.array(float(_position(product))), product))
+        float(expected_profit(demand, np.array(float(product.position_units)), product))
         for demand, product in zip(demands, economics, strict=True)
     )
     return PortfolioPlan(
@@ -117,7 +117,7 @@ def priority_list(demands: Sequence[Demand], economics: Sequence[Economics]) -> 
 
 def _steps(product: int, demand: Demand, economics: Economics) -> tuple[Ints, Ints, Floats, Floats]:
     """The steps of one product up to its best order; reward per cent falls from each to the next."""
-    position = _position(economics)
+    position = economics.position_units
     order = best_order(demand, best_stock(demand, economics), position, economics)
     if order == 0:
         return _NO_STEPS
@@ -149,7 +149,3 @@ def _buy(steps: PriorityList, budget: int) -> tuple[NDArray[np.bool_], float]:
             continue
         bought[k], left = True, left - cost
     return bought, max(float(steps.reward_per_cent[affordable]), 0.0)
-
-
-def _position(economics: Economics) -> int:
-    return economics.on_hand_units + economics.on_order_units

@@ -98,7 +98,7 @@ def _sentence(words: _Words, mean: float, stock: StockPlan, advice: str, economi
         order=ordered,
         available=stock.available_units,
         months="" if months == 1 else words.months.format(months=months),
-        held=economics.on_hand_units + economics.on_order_units,
+        held=economics.position_units,
         mean=f"{mean:.1f}".replace(".", words.decimal_point),
         underage=economics.underage_cents,
         overage=economics.overage_cents,

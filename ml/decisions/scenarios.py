@@ -45,5 +45,5 @@ def total_profit(
     total = np.zeros(DRAWS)
     drawn = draw_each(demands, categories, dependence)
     for units, product, order in zip(drawn, economics, order_units, strict=True):
-        total += profit(units, product.on_hand_units + product.on_order_units + order, product)
+        total += profit(units, product.position_units + order, product)
     return scenarios(total, np.full(DRAWS, 1 / DRAWS))

@@ -105,7 +105,7 @@ def plan_stock(demand: Demand, economics: Economics) -> StockPlan:
         economics: Of one unit.
     """
     stock = best_stock(demand, economics)
-    position = economics.on_hand_units + economics.on_order_units
+    position = economics.position_units
     order = best_order(demand, stock, position, economics)
     available = position + order
     cost = mismatch_cost(demand.units, available, economics.underage_cents, economics.overage_cents)

@@ -22,7 +22,7 @@ from ml.models.empirical import Empirical
 from ml.models.ensemble import calibration_of, ensemble_state, members_of
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
-from ml.models.stacking import average, level_shares, mean_weights, settled
+from ml.models.stacking import average, level_shares, levelled, mean_weights, usual_units
 from ml.models.theta import Theta
 
 Floats = NDArray[np.float64]
@@ -88,7 +88,7 @@ class Blend:
         """Weights, shares and calibrations from forecasts of the last months, then members on all months."""
         cached = Hindcasts.of(history, seed, hindcasts)
         past = [cached.before(member, history.T) for member in MEMBERS]
-        weights = mean_weights(past)
+        weights = levelled(mean_weights(past, usual_units))
         kept = [i for i, weight in enumerate(weights) if i <= 1 or weight > 0]
         months = [_Month.of(hindcasts, weights) for hindcasts in zip(*past, strict=True)]
         calibrations = tuple(
@@ -168,7 +168,7 @@ def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
 def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: int) -> Floats:
     if not months:
         return np.array(START)
-    use = [settled(month.part("trees")) for month in months]
+    use = [month.part("trees").settled for month in months]
     levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(START))]
     actual = np.concatenate([month.actual[u] for month, u in zip(months, use, strict=True)])
     scales = np.concatenate([scale(month.history)[u] for month, u in zip(months, use, strict=True)])
