@@ -35,7 +35,7 @@ def test_a_second_demo_names_the_taken_port_its_holder_and_the_way_out(tmp_path:
 
 def test_killed_demos_leave_nothing_in_the_way_of_the_next(tmp_path: Path) -> None:
     """The shop is too small for the gate, so the one that ends also shows the waiver that it says it uses."""
-    said = kill_and_run_again(tmp_path, *small_shop(tmp_path), at_steps=(3, 7), seed=1)
+    said = kill_and_run_again(tmp_path, *small_shop(tmp_path), at_steps=(7,), seed=1)
     assert "12 products were tested, 30 are needed" in said
     assert "the demo goes on with a waiver" in said
 
