@@ -145,6 +145,12 @@ def _backtest(verbs: Verbs) -> None:
         help="events as for `ingest`, Parquet or CSV; months are forecast",
     )
     verb.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="what was planned before each period: series_id, period and any of price, promotion, advertising",
+    )
+    verb.add_argument(
         "--season",
         type=_positive,
         metavar="N",
