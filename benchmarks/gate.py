@@ -6,13 +6,15 @@ Every line is a campaign on simulated forecasters of known quality, see tests/ml
 import argparse
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ml.gate import Gain
-from tests.ml.simulated_trials import Tally, World, best_of_nine_promoted, tally
+from tests.ml.simulated_trials import Tally, World, best_of_nine_promoted, promoted_within_a_year, tally
 
+USUAL, STORMY = "usual: 1,000 products, 6 months", "stormy: luck by the month 4 times as large"
 WORLDS = {
-    "usual: 1,000 products, 6 months": World(),
-    "stormy: luck by the month 4 times as large": World(by_month=0.06),
+    USUAL: World(),
+    STORMY: World(by_month=0.06),
     "calm: nothing goes by the month": World(by_month=0, shock=0),
     "small: 300 products": World(products=300),
     "short: 3 months": World(months=3),
@@ -20,7 +22,13 @@ WORLDS = {
 }
 QUALITIES = {"equal": 1.0, "10 % better": 0.9, "10 % worse": 1.1}
 CLOSE = World(by_product=0.02, by_month=0.002, by_pair=0.02, alike=0.9995)
-HARM = {"a class (a quarter)": "class 0", "a category (an eighth)": "category 0"}
+HARM = {
+    "1,000 products, a class (a quarter)": (1_000, "class 0"),
+    "1,000 products, a category (an eighth)": (1_000, "category 0"),
+    "3,000 products, a class (a quarter)": (3_000, "class 0"),
+    "3,000 products, a category (an eighth)": (3_000, "category 0"),
+    "10,000 products, a class (a quarter)": (10_000, "class 0"),
+}
 COLUMNS = (
     "promoted",
     "worse",
@@ -42,16 +50,29 @@ def main() -> None:
         for quality, factor in QUALITIES.items():
             _line(f"{name}; {quality}", world, factor, count)
     _head("12 % better, but 10 % worse in one part")
-    for products in (1_000, 3_000, 10_000):
-        for name, part in HARM.items():
-            _line(f"{products:,} products, {name}", World(products=products), {"": 0.88, part: 1.1}, count)
+    for name, (products, part) in HARM.items():
+        _line(name, World(products=products), {"": 0.88, part: 1.1}, count)
     _head("close recipes, and the challenger is cheaper")
     for factor in (0.99, 1.0, 1.01, 1.02):
         _line(f"{factor:g} times the loss", CLOSE, factor, count, gain="cheaper")
-    print("\n| the best of nine equal candidates against an equal champion | promoted |\n|---|---|")
-    for name in ("usual: 1,000 products, 6 months", "stormy: luck by the month 4 times as large"):
-        print(f"| {name} | {best_of_nine_promoted(WORLDS[name], count):.1%} |", flush=True)
+    _many_looks(count)
     print(f"\n{count} simulations a line, {time.process_time() - started:.0f} s of processor")
+
+
+def _many_looks(count: int) -> None:
+    print("\n| the best of nine equal candidates against an equal champion | promoted |\n|---|---|")
+    for name in (USUAL, STORMY):
+        print(f"| {name} | {best_of_nine_promoted(WORLDS[name], count):.1%} |", flush=True)
+    print(
+        "\n| twelve monthly decisions on equal recipes, 300 products | promoted within the year |\n|---|---|"
+    )
+    for name, world in {"usual": WORLDS[USUAL], "stormy": WORLDS[STORMY], "close recipes": CLOSE}.items():
+        small = replace(world, products=300)
+        for once, rule in ((True, "each month decides once"), (False, "no such rule")):
+            print(
+                f"| {name}; {rule} | {promoted_within_a_year(small, count, once=once):.1%} |",
+                flush=True,
+            )
 
 
 def _head(question: str) -> None:

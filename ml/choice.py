@@ -13,6 +13,8 @@ from ml.guardrails import Limits
 from ml.history import Floats
 
 BASELINE: Final = "naive"
+FLOOR: Final = "ma3"
+"""A champion that this simple recipe equals has an alarm among its reasons."""
 
 Outcome = Literal["first", "new_recipe", "refreshed", "forced", "unchanged"]
 
@@ -87,6 +89,7 @@ def choose(
         used_until, contest = new.used_until, (best, new.verdict)
     every = range(len(tested.origins))
     verdict = judge(tested, rival, BASELINE, columns=every, seed=seed, fresher=True, limits=limits)
+    verdict = replace(verdict, reasons=(*verdict.reasons, *_alarm(tested, rival)))
     return Choice(rival, "refreshed", BASELINE, verdict, used_until, contest)
 
 
@@ -117,6 +120,15 @@ def _best(tested: Backtest) -> str:
     seen = slice(0, max(1, len(tested.origins) - 1))
     losses = {name: _mean(tested.losses(name)[:, seen]) for name in names}
     return min(names, key=lambda name: losses[name])
+
+
+def _alarm(tested: Backtest, champion: str) -> tuple[str, ...]:
+    if champion == FLOOR or FLOOR not in tested.candidates:
+        return ()
+    ours, floor = (_mean(tested.losses(name)) for name in (champion, FLOOR))
+    if not math.inf > ours >= floor > 0:
+        return ()
+    return (f"alarm: the champion's recipe {champion} has {ours / floor:.3f} times the loss of {FLOOR}",)
 
 
 def _plain(value: object) -> Any:

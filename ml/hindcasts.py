@@ -31,7 +31,9 @@ FIRST_ORIGIN: Final = 2
 """The earliest month index a forecast is made for: training needs one month before and one to learn from."""
 
 CALIBRATION_WINDOW: Final = 6
-"""Residuals come from at most this many origins before the forecast."""
+LONGEST_WINDOW: Final = 24
+ERRORS_WANTED: Final = 4_000
+"""Residuals come from six origins before the forecast, or from up to 24 where so many errors need more."""
 
 TRAINING_WINDOW: Final = 24
 """Models over all products learn from so many origins, or from more where these hold few rows."""
@@ -80,13 +82,19 @@ class Hindcast:
     actual: Floats
 
 
+def calibration_window(products: int) -> int:
+    """How many origins before a forecast it is calibrated from."""
+    enough = -(-ERRORS_WANTED // max(1, products))
+    return min(max(CALIBRATION_WINDOW, enough), LONGEST_WINDOW)
+
+
 class Hindcasts:
     """Fitted models, forecasts and features of the beginnings of one history.
 
     Args:
         history: All months that any origin may see.
         seed: Of every fit.
-        first: The earliest origin that forecasts are calibrated from; by default the last six.
+        first: The earliest origin that forecasts are calibrated from; by default that of the last six.
     """
 
     def __init__(self, history: History, seed: int, first: int | None = None) -> None:
@@ -170,7 +178,7 @@ class Hindcasts:
         return self._fit(candidate, t)[1]
 
     def before(self, candidate: type[Model], t: int) -> Sequence[Hindcast]:
-        """What calibrates a forecast for `t`: the hindcasts of the last six origins before it.
+        """What calibrates a forecast for `t`: the hindcasts of `calibration_window` origins before it.
 
         None for a model that calibrates itself.
         """
@@ -178,7 +186,7 @@ class Hindcasts:
             return []
         return [
             Hindcast(self.history.until(u), self.prediction(candidate, u), self.history.units[:, u])
-            for u in range(max(self.first, t - CALIBRATION_WINDOW), t)
+            for u in range(max(self.first, t - calibration_window(self.history.n)), t)
         ]
 
     def _at(self, t: int) -> _Origin:

@@ -20,7 +20,7 @@ Months = NDArray[np.datetime64]
 
 EXTRA: Final = ("orders", "buyers", "views", "carts", "returned_units", "largest_order", "active_days")
 
-PLANNED: Final = ("price_cents", "promotion", "advertising")
+PLANNED: Final = ("price_cents", "promotion", "advertising", "shop_price")
 
 SEASON: Final = 12
 """Months after which demand repeats itself."""
@@ -41,7 +41,7 @@ class History:
         extra: (n, T) arrays by name, some of `EXTRA`; 0 where nothing happened. A missing name is unknown.
         plan: (n, T + 1) arrays by name, some of `PLANNED`: what was planned for each month before it began, the
             last column for `next_month`. Unit price in cents, > 0; promotion and advertising in any unit, >= 0;
-            NaN where nothing was planned.
+            NaN where nothing was planned. `shop_price` is an index of the planned prices of all products, > 0.
         season: Periods after which demand repeats itself, >= 1.
         step: Months or days from one period to the next, >= 1.
 
@@ -147,7 +147,7 @@ def _check_arrays(arrays: Mapping[str, Floats], shape: tuple[int, int]) -> None:
 
 def _check_plan(plan: Mapping[str, Floats]) -> None:
     for name, values in plan.items():
-        lowest = 0.0 if name != "price_cents" else np.nextafter(0.0, 1.0)
+        lowest = np.nextafter(0.0, 1.0) if "price" in name else 0.0
         if np.any(values < lowest) or np.any(np.isinf(values)):
             raise ValueError(f"planned {name} must be finite and not below {lowest:g}")
 

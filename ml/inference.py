@@ -41,7 +41,7 @@ def bootstrap(top: Floats, bottom: Floats, *, seed: int, draws: int, confidence:
     Products are weighted by exponentials instead of counts, which have the same mean and variance (Owen and
     Eckles 2012) and are ten times faster to draw. The standard deviation of the log ratios makes the interval,
     with Student's distribution and a factor for the smaller of both numbers, since a percentile of six months
-    is too narrow (Cameron, Gelbach and Miller 2011).
+    is too narrow (Cameron, Gelbach and Miller 2011). Its degrees of freedom are those of `ratio_error`.
 
     Args:
         top: (n, K) losses of the challenger.
@@ -61,7 +61,8 @@ def bootstrap(top: Floats, bottom: Floats, *, seed: int, draws: int, confidence:
         return Interval(ratio, 0.0, math.inf if ratio else 0.0)
     fewest = min(products, months)
     deviation = float(np.std(np.log(above[usable] / below[usable]))) * math.sqrt(fewest / (fewest - 1))
-    reach = student_quantile((1 + confidence) / 2, fewest - 1) * deviation
+    _, freedom = ratio_error(top, bottom, (top != 0) | (bottom != 0))
+    reach = student_quantile((1 + confidence) / 2, freedom) * deviation
     return Interval(ratio, ratio * math.exp(-reach), ratio * math.exp(reach))
 
 
@@ -69,7 +70,8 @@ def ratio_error(top: Floats, bottom: Floats, tested: NDArray[np.bool_]) -> tuple
     """Standard error of the ratio of two sums and its degrees of freedom, clustered by product and by month.
 
     The sum of both variances less what they have in common, and no less than either of them (Cameron, Gelbach
-    and Miller 2011). It needs no draws, so hundreds of parts can be tested.
+    and Miller 2011). It needs no draws, so hundreds of parts can be tested. Degrees of freedom are those of a
+    sum of variances (Satterthwaite 1946): few where the months decide, more where the products do.
 
     Args:
         top: (n, K).
@@ -88,7 +90,9 @@ def ratio_error(top: Floats, bottom: Floats, tested: NDArray[np.bool_]) -> tuple
         for part, size in zip((of_product, of_month), shape, strict=True)
     ]
     variance = max(sum(ways) - float(np.sum(influence**2)), *ways)
-    return math.sqrt(variance), int(min(shape)) - 1
+    spread = sum(way**2 / (size - 1) for way, size in zip(ways, shape, strict=True))
+    freedom = int(variance**2 / spread) if spread > 0 else 0
+    return math.sqrt(variance), max(freedom, int(min(shape)) - 1)
 
 
 def student_tail(t: float, freedom: int) -> float:

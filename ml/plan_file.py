@@ -127,7 +127,22 @@ def with_plan(history: History, plan: PlanRows, *, cents: float = _CENTS) -> tup
         if not np.isnan(values).all():
             arrays[planned] = np.full((history.n, history.T + 1), np.nan)
             arrays[planned][at] = values
+    if "price_cents" in arrays:
+        arrays["shop_price"] = np.tile(price_index(arrays["price_cents"]), (history.n, 1))
     return replace(history, plan=arrays), counts
+
+
+def price_index(prices: Floats) -> Floats:
+    """(T,) chained Jevons index of (n, T) prices: 1, then times the geometric mean of the changes of each period.
+
+    Only products with a price in both periods count, so a value says nothing of later prices (ILO et al. 2020,
+    Consumer Price Index Manual, chapter 8).
+    """
+    changes = np.diff(np.log(prices), axis=1)
+    known = ~np.isnan(changes)
+    mean = np.where(known, changes, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    index: Floats = np.exp(np.concatenate([[0.0], np.cumsum(mean)]))
+    return index
 
 
 def _columns(found: list[str], path: Path) -> dict[str, str]:

@@ -29,6 +29,9 @@ from ml.response import Response
 Floats = NDArray[np.float64]
 
 
+EFFORTS: Final = ("promotion", "advertising")
+
+
 def names(*, planned: bool) -> tuple[str, ...]:
     """Names of the columns of `build`, in order."""
     return (*FEATURES, *PLAN_FEATURES) if planned else FEATURES
@@ -64,6 +67,7 @@ def _price(history: History, categories: CategoryTotals) -> dict[str, Floats]:
     path, nothing = price_path(history), np.full(history.n, np.nan)
     if "price_cents" not in history.plan:
         return dict.fromkeys(PRICE_FEATURES, nothing)
+    shop = history.plan.get("shop_price", np.full((history.n, history.T + 1), np.nan))
     now, relative = history.plan["price_cents"][:, -1], relative_planned_price(history)
     recent = window(path, SEASON)
     category = _of_category(history, categories)
@@ -76,6 +80,8 @@ def _price(history: History, categories: CategoryTotals) -> dict[str, Floats]:
         "price_variation": ratio(recent.deviation, recent.mean),
         "category_planned_price": category,
         "planned_price_to_category": ratio(relative, category),
+        "planned_shop_price": ratio(shop[:, -1], window(shop[:, :-1], SEASON).mean),
+        "planned_shop_price_change": ratio(shop[:, -1], lag(shop[:, :-1], 1)),
     }
 
 
@@ -117,7 +123,12 @@ def _effort(name: str, plan: dict[str, Floats]) -> dict[str, Floats]:
 PRICE_FEATURES: Final = (
     *("planned_price", "planned_price_change", "planned_price_to_highest"),
     *("price_before", "price_two_before", "price_variation"),
-    *("category_planned_price", "planned_price_to_category"),
+    *(
+        "category_planned_price",
+        "planned_price_to_category",
+        "planned_shop_price",
+        "planned_shop_price_change",
+    ),
 )
 PLAN_FEATURES: Final = (
     *PRICE_FEATURES,
@@ -125,7 +136,7 @@ PLAN_FEATURES: Final = (
     *("planned_lift", "usual_to_level", "usual_deviation"),
     *(
         form.format(name)
-        for name in PLANNED[1:]
+        for name in EFFORTS
         for form in ("planned_{}", "{}_before", "{}_two_before", "{}_usual", "{}_over_usual")
     ),
 )

@@ -1,7 +1,8 @@
 """How demand answers to price, promotion and advertising: a log-linear response, shrunk across products.
 
 log(units + 0.5) of a product is a constant plus a sum of effects times deviations of what was planned: of the log
-price (its effect is the price elasticity), of promotion and of advertising. Effects of products are normal around
+price (its effect is the price elasticity), of promotion, of advertising, and of the log of all products' planned
+prices (the cross-price elasticity). Effects of products are normal around
 common ones (the hierarchical response of Hanssens, Parsons and Schultz 2001, chapter 3); means and variances are
 fitted by empirical Bayes with the EM algorithm (Dempster, Laird and Rubin 1977), so a product with few months or
 little variation answers as the others do. Effects are those of an observed plan: where a shop promotes what would
@@ -43,7 +44,7 @@ _SMALLEST_VARIANCE: Final = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """Effects of one product each, (n, 3) in the order of `PLANNED`, and their standard errors."""
+    """Effects of one product each, (n, 4) in the order of `PLANNED`, and their standard errors."""
 
     effects: Floats
     errors: Floats
@@ -59,8 +60,8 @@ class Response:
     """What is common to all products; effects of a product follow from it and its own months alone.
 
     Attributes:
-        mean: (3,) common effects in the order of `PLANNED`; 0 for what was never planned.
-        variance: (3,) of the products' effects around the common ones.
+        mean: (4,) common effects in the order of `PLANNED`; 0 for what was never planned.
+        variance: (4,) of the products' effects around the common ones.
         noise: Variance of log units around the response.
         unplanned: What products that have a plan in other months sell in a month without, as a share of those.
         unplanned_levels: (8,) quantiles of that share at `LEVELS`.
@@ -102,7 +103,7 @@ class Response:
 
     def _posterior(self, moments: _Moments) -> tuple[Floats, Floats]:
         precision = np.diag(1.0 / self.variance)
-        covariance: Floats = np.linalg.inv(moments.gram / self.noise + precision)
+        covariance = np.linalg.inv(moments.gram / self.noise + precision).astype(np.float64)
         weighted = moments.moment / self.noise + self.mean / self.variance
         effects: Floats = np.einsum("nij,nj->ni", covariance, weighted)
         return effects, covariance
@@ -185,9 +186,11 @@ def _deviations(history: History) -> tuple[list[Floats], NDArray[np.bool_]]:
     """
     nothing = np.full((history.n, history.T + 1), np.nan)
     planned = [history.plan.get(name, nothing) for name in PLANNED]
-    known = ~np.isnan(history.units) & np.any([~np.isnan(p[:, :-1]) for p in planned], axis=0)
+    missing = _missing(history)
+    known = ~np.isnan(history.units) & ~missing[:, :-1]
     if "price_cents" in history.plan:
-        planned[0] = np.log(np.column_stack([price_path(history), planned[0][:, -1:]]))
+        planned[0] = np.column_stack([price_path(history), planned[0][:, -1:]])
+    planned = [np.log(p) if "price" in name else p for name, p in zip(PLANNED, planned, strict=True)]
     deviations = []
     for values in planned:
         use = known & ~np.isnan(values[:, :-1])
@@ -197,12 +200,18 @@ def _deviations(history: History) -> tuple[list[Floats], NDArray[np.bool_]]:
     return deviations, known
 
 
+def _missing(history: History) -> NDArray[np.bool_]:
+    """(n, T + 1) months without a plan of the product's own."""
+    missing: NDArray[np.bool_] = np.ones((history.n, history.T + 1), dtype=np.bool_)
+    for name in history.plan.keys() - {"shop_price"}:
+        missing = missing & np.isnan(history.plan[name])
+    return missing
+
+
 def _unplanned(history: History) -> NDArray[np.bool_]:
     """(n, T + 1) months without a plan of products that had one before the next month."""
-    missing = np.all([np.isnan(values) for values in history.plan.values()], axis=0) if history.plan else None
-    if missing is None:
-        return np.zeros((history.n, history.T + 1), dtype=np.bool_)
-    found: NDArray[np.bool_] = missing & ~missing[:, :-1].all(axis=1)[:, np.newaxis]
+    missing = _missing(history)
+    found: NDArray[np.bool_] = missing & ~np.all(missing[:, :-1], axis=1, keepdims=True)
     return found
 
 

@@ -69,7 +69,7 @@ PARTS: Final[Mapping[str, Uncertainty]] = {
 }
 """The four distributions, and how each is calibrated."""
 
-START: Final = (0.4, 0.3, 0.2, 0.1)
+START: Final = (0.5, 0.25, 0.2, 0.05)
 """Shares of `PARTS` before any evidence."""
 
 _COUNTED: Final = CLASSES.index("intermittent")

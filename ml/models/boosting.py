@@ -66,9 +66,16 @@ class Trees:
 
 
 def grow(
-    history: History, seed: int, hindcasts: Hindcasts | None, objectives: list[dict[str, Any]]
+    history: History,
+    seed: int,
+    hindcasts: Hindcasts | None,
+    objectives: list[dict[str, Any]],
+    *,
+    weighted: bool,
 ) -> tuple[list[Trees], Response | None]:
-    """One model per objective, all on the same rows, weighted by the root of the level; and the plan's effects.
+    """One model per objective, all on the same rows: each counts the same, or by the root of its level.
+
+    Also the plan's effects, None without a plan.
 
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
@@ -80,7 +87,8 @@ def grow(
             f"{history.T} months of history hold no month to learn from, at least 2 are needed"
         )
     names = planned.names(planned=bool(history.plan))
-    target, weight = np.minimum(rows.units / rows.size, LARGEST_TARGET), np.sqrt(rows.level)
+    target = np.minimum(rows.units / rows.size, LARGEST_TARGET)
+    weight = np.sqrt(rows.level) if weighted else None
 
     def fit(goal: dict[str, Any]) -> Trees:
         data = lightgbm.Dataset(
@@ -107,9 +115,9 @@ class QuantileTrees:
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
-        """Pinball loss at each of `LEVELS`."""
+        """Pinball loss at each of `LEVELS`; each product counts the same, as in the loss that judges it."""
         goals = [{"objective": "quantile", "alpha": q} for q in LEVELS]
-        trees, response = grow(history, seed, hindcasts, goals)
+        trees, response = grow(history, seed, hindcasts, goals, weighted=False)
         return cls(tuple(trees), response)
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
@@ -146,7 +154,7 @@ class TweedieTrees:
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
         """Tweedie deviance with power 1.2: many zeros, variance growing a little faster than the mean."""
         goal = {"objective": "tweedie", "tweedie_variance_power": 1.2}
-        trees, response = grow(history, seed, hindcasts, [goal])
+        trees, response = grow(history, seed, hindcasts, [goal], weighted=True)
         return cls(trees[0], response)
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:

@@ -61,35 +61,47 @@ class Planned:
 class PlannedEmpirical(Planned):
     """Quantiles of the last twelve months under the next plan."""
 
-    name, family, inner = "planned_empirical", Empirical.family, Empirical
-    uncertainty = "quantiles"
+    name: ClassVar[str] = "planned_empirical"
+    family: ClassVar[str] = Empirical.family
+    inner: ClassVar[type[Servable]] = Empirical
+    uncertainty: ClassVar[Uncertainty] = "quantiles"
 
 
 class PlannedDampedTrend(Planned):
     """Damped trend of the past under the next plan."""
 
-    name, family, inner = "planned_damped_trend", DampedTrend.family, DampedTrend
+    name: ClassVar[str] = "planned_damped_trend"
+    family: ClassVar[str] = DampedTrend.family
+    inner: ClassVar[type[Servable]] = DampedTrend
 
 
 class PlannedTheta(Planned):
     """Theta of the past under the next plan."""
 
-    name, family, inner = "planned_theta", Theta.family, Theta
+    name: ClassVar[str] = "planned_theta"
+    family: ClassVar[str] = Theta.family
+    inner: ClassVar[type[Servable]] = Theta
 
 
 class PlannedTeunterSyntetosBabai(Planned):
     """TSB of the past under the next plan."""
 
-    name, family, inner = "planned_tsb", TeunterSyntetosBabai.family, TeunterSyntetosBabai
+    name: ClassVar[str] = "planned_tsb"
+    family: ClassVar[str] = TeunterSyntetosBabai.family
+    inner: ClassVar[type[Servable]] = TeunterSyntetosBabai
 
 
 class PlannedExponentialSmoothing(Planned):
     """Exponential smoothing of the past under the next plan."""
 
-    name, family, inner = "planned_ses", ExponentialSmoothing.family, ExponentialSmoothing
+    name: ClassVar[str] = "planned_ses"
+    family: ClassVar[str] = ExponentialSmoothing.family
+    inner: ClassVar[type[Servable]] = ExponentialSmoothing
 
 
 class PlannedMovingAverage(Planned):
     """Mean of the last three months under the next plan."""
 
-    name, family, inner = "planned_ma3", MovingAverage.family, MovingAverage
+    name: ClassVar[str] = "planned_ma3"
+    family: ClassVar[str] = MovingAverage.family
+    inner: ClassVar[type[Servable]] = MovingAverage

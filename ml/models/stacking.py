@@ -21,8 +21,11 @@ LARGEST_TARGET: Final = 10.0
 """A month of more than ten times the usual units teaches no more than one of ten."""
 
 DESCENT_ROUNDS: Final = 500
-SHARE_STEPS: Final = 5
-LARGEST_STEP: Final = 0.5
+LEVELLING: Final = 2.0 / 3.0
+"""How far the sum of the weights is moved to 1: all the way is unbiased, not at all has the least error."""
+
+SHARE_STEPS: Final = 10
+SHARE_RATE: Final = 5.0
 MOST_ROWS: Final = 20_000
 
 _LEVELS: Final = np.array(LEVELS)
@@ -39,9 +42,10 @@ def settled(hindcast: Hindcast) -> NDArray[np.bool_]:
 
 
 def mean_weights(past: Sequence[Sequence[Hindcast]]) -> Floats:
-    """Non-negative weights of members with the least squared error of scaled units; equal ones without any past.
+    """Non-negative weights of members with a small squared error of scaled units; equal ones without any past.
 
-    A member that lost to the last one has none.
+    A member that lost to the last one has none. Their sum says how much all members were too high or too low
+    in a few months, which share what moved everything in them, so it is drawn to 1 by `LEVELLING`.
 
     Args:
         past: Per member the same months.
@@ -52,7 +56,8 @@ def mean_weights(past: Sequence[Sequence[Hindcast]]) -> Floats:
     kept = np.flatnonzero(loss <= loss[-1])
     weights = np.zeros(len(past))
     weights[kept] = ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
-    return weights
+    total = float(weights.sum())
+    return weights / total**LEVELLING if total > 0 else weights
 
 
 def _joined(units: Sequence[Floats], months: Sequence[Hindcast]) -> Floats:
@@ -76,8 +81,8 @@ def ridge_to_equal(columns: Floats, target: Floats) -> Floats:
 def level_shares(levels: Floats, actual: Floats, scale: Floats, start: Floats, seed: int) -> Floats:
     """Shares of distributions in their average, level by level, moved from `start` to a smaller pinball loss.
 
-    A few steps of exponentiated gradient descent (Kivinen and Warmuth 1997): shares stay positive, add up to 1,
-    and do not go far on the evidence of a few months.
+    A few steps of exponentiated gradient descent (Kivinen and Warmuth 1997) on the logarithm of the loss: shares
+    stay positive, add up to 1, and do not go far on the evidence of a few months.
 
     Args:
         levels: (k, m, 8) quantiles of k distributions.
@@ -90,13 +95,13 @@ def level_shares(levels: Floats, actual: Floats, scale: Floats, start: Floats, s
         keep = np.sort(np.random.default_rng(seed).choice(len(actual), MOST_ROWS, replace=False))
         levels, actual, scale = levels[:, keep], actual[keep], scale[keep]
     scaled, target, shares = levels / scale[:, np.newaxis], (actual / scale)[:, np.newaxis], start
-    for step in range(SHARE_STEPS if len(actual) else 0):
-        slope = np.where(target >= average(scaled, shares), -_LEVELS, 1.0 - _LEVELS)
+    for _ in range(SHARE_STEPS if len(actual) else 0):
+        short = target - average(scaled, shares)
+        slope = np.where(short >= 0, -_LEVELS, 1.0 - _LEVELS)
+        loss = -float(np.mean(slope * short))
         gradient = np.array([float(np.mean(slope * one)) for one in scaled])
-        gradient = gradient - float(shares @ gradient)
-        steepest = float(np.max(np.abs(gradient)))
-        if steepest > 0:
-            shares = shares * np.exp(-LARGEST_STEP / np.sqrt(step + 1.0) * gradient / steepest)
+        if loss > 0:
+            shares = shares * np.exp(-SHARE_RATE * (gradient - float(shares @ gradient)) / loss)
             shares = shares / shares.sum()
     return shares
 

@@ -13,7 +13,7 @@ from ml.errors import BadPanel
 from ml.evaluation import Backtest, backtest
 from ml.events import canonical_product_id
 from ml.file_checks import ALLOWABLE
-from ml.hindcasts import CALIBRATION_WINDOW
+from ml.hindcasts import FIRST_ORIGIN, calibration_window
 from ml.history import History
 from ml.ingest import accepted_events
 from ml.models import CANDIDATES, RECIPE
@@ -46,7 +46,7 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             candidates,
             seed=settings.random_seed,
             test_origins=options.origins,
-            calibration_origins=CALIBRATION_WINDOW,
+            calibration_origins=_calibration_origins(history, options.origins),
             progress=progress,
         )
     forecasts = _forecasts(tested, panel.labels)
@@ -65,6 +65,11 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
         "benchmark": tested.table(),
     }
     return Answer(report)
+
+
+def _calibration_origins(history: History, tested: int) -> int:
+    """As many as are wanted, but no more than leave the tested periods something to learn from."""
+    return min(calibration_window(history.n), max(0, history.T - FIRST_ORIGIN - tested))
 
 
 def _of_events(options: Namespace, settings: MlSettings) -> Panel:

@@ -8,7 +8,7 @@ sizes of these effects are those between two recipes on real shops, see docs/gat
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import get_args
 
@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import norm
 
 from ml.distribution import LEVELS
+from ml.evaluation import TEST_ORIGINS
 from ml.gate import Answer, Gain, compare
 from ml.guardrails import Part, check
 from ml.history import Floats
@@ -147,6 +148,30 @@ def best_of_nine_promoted(world: World, simulations: int) -> float:
         if best:
             promoted += compare(others[best - 1], champion, seed=seed).answer == "better"
     return promoted / simulations
+
+
+def promoted_within_a_year(world: World, simulations: int, *, once: bool) -> float:
+    """How often one of twelve monthly decisions promotes a challenger that is as good as the champion.
+
+    Each looks at the last six of the months, with `once` only at those that no earlier decision has used.
+    """
+    promoted = 0
+    for seed in range(simulations):
+        pair = replace(world, months=2 * TEST_ORIGINS + 5).trials(seed, 1.0)
+        used = 0
+        for now in range(TEST_ORIGINS, 2 * TEST_ORIGINS + 6):
+            seen = slice(max(used, now - TEST_ORIGINS), now)
+            verdict = compare(*(_cut(trial, seen) for trial in pair), seed=seed)
+            used = now if once and verdict.decided else used
+            if verdict.answer == "better":
+                promoted += 1
+                break
+    return promoted / simulations
+
+
+def _cut(trial: Trial, months: slice) -> Trial:
+    arrays = ("counted", "actual", "mean", "quantiles", "scale")
+    return replace(trial, **{name: getattr(trial, name)[:, months] for name in arrays})
 
 
 def _factor(products: int, quality: Mapping[str, float]) -> Floats:

@@ -66,9 +66,16 @@ def test_any_step_gives_one_row_for_each_series_and_period(run: Run, days: int) 
     assert sane(forecasts)
 
 
+def test_a_short_panel_is_tested_before_it_is_calibrated(run: Run) -> None:
+    frame = panel(timedelta(days=7), periods=9)
+    assert run(frame, "--origins", "6")[1]["origins"] == [
+        str(day) for day in sorted(frame["period"].unique())[-6:]
+    ]
+
+
 def test_the_last_periods_do_not_change_the_forecasts_before_them(run: Run) -> None:
     frame = panel(timedelta(days=7))
-    last = max(frame["period"])
+    last = frame["period"].to_list()[-1]
     other = frame.with_columns(
         pl.when(pl.col("period") == last).then(900).otherwise(pl.col("quantity")).alias("quantity")
     )

@@ -140,6 +140,15 @@ def test_a_contest_that_was_lost_uses_its_months_up_too(tested: Backtest) -> Non
     assert choice.used_until == "2025-12"
 
 
+def test_a_champion_that_a_simple_recipe_beats_raises_an_alarm(many: Backtest) -> None:
+    stays = choose(many, "seasonal_naive", None, SEED, used_until="2025-12")
+    ratio = np.nanmean(many.losses("seasonal_naive")) / np.nanmean(many.losses("ma3"))
+    alarm = f"alarm: the champion's recipe seasonal_naive has {ratio:.3f} times the loss of ma3"
+    assert stays.verdict.reasons[-1] == alarm
+    good = choose(many, "ma3", None, SEED, used_until="2025-12")
+    assert not any(reason.startswith("alarm") for reason in good.verdict.reasons)
+
+
 def test_a_verdict_is_json_without_not_a_number(tested: Backtest) -> None:
     for choice in (choose(tested, None, None, SEED), choose(tested, "ses", None, SEED, used_until="2025-12")):
         told = json.loads(json.dumps(choice.to_json(), allow_nan=False))

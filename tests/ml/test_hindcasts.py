@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.features import build, category_totals, level
-from ml.hindcasts import Hindcasts
+from ml.hindcasts import Hindcasts, calibration_window
 from ml.models.boosting import TweedieTrees
 from ml.models.mix import Mix
 from ml.models.smoothing import MovingAverage
@@ -73,6 +73,11 @@ def test_calibration_learns_from_the_last_six_months_with_their_outcome() -> Non
 def test_calibration_does_not_reach_behind_the_first_origin() -> None:
     past = Hindcasts(small_shop(products=10), seed=0, first=21).before(MovingAverage, 23)
     assert [hindcast.history.T for hindcast in past] == [21, 22]
+
+
+@pytest.mark.parametrize(("products", "origins"), [(1, 24), (200, 20), (667, 6), (40_000, 6), (0, 24)])
+def test_few_products_are_calibrated_on_more_months(products: int, origins: int) -> None:
+    assert calibration_window(products) == origins
 
 
 def test_a_model_that_calibrates_itself_needs_no_hindcasts() -> None:

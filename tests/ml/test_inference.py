@@ -67,6 +67,24 @@ def test_months_without_variation_have_no_statistic(months: list[float]) -> None
     assert np.isnan(diebold_mariano(np.array(months))).all()
 
 
+def clustered(top: Floats, bottom: Floats, tested: NDArray[np.bool_]) -> tuple[float, int]:
+    """Variance and Satterthwaite's degrees of freedom of a linearised ratio, summed in plain loops."""
+    pairs = [(int(i), int(k)) for i, k in np.argwhere(tested)]
+    total = sum(bottom[each] for each in pairs)
+    ratio = sum(top[each] for each in pairs) / total
+    score = {each: (top[each] - ratio * bottom[each]) / total for each in pairs}
+    ways, sizes = [], []
+    for axis in (0, 1):
+        groups = {each[axis] for each in pairs}
+        squares = [sum(score[each] for each in pairs if each[axis] == group) ** 2 for group in groups]
+        ways.append(sum(squares) * len(groups) / (len(groups) - 1))
+        sizes.append(len(groups))
+    variance = sum(ways) - sum(each**2 for each in score.values())
+    assert variance > max(ways)
+    freedom = variance**2 / sum(way**2 / (size - 1) for way, size in zip(ways, sizes, strict=True))
+    return float(variance), max(int(freedom), min(sizes) - 1)
+
+
 def test_the_interval_is_that_of_drawing_products_and_months_one_by_one() -> None:
     top, bottom = pair(2)
     rng, ratios = np.random.default_rng(99), []
@@ -75,7 +93,8 @@ def test_the_interval_is_that_of_drawing_products_and_months_one_by_one() -> Non
         drawn = np.ix_(products, months)
         ratios.append(np.log(top[drawn].sum() / bottom[drawn].sum()))
     ratio = top.sum() / bottom.sum()
-    reach = stats.t.ppf(0.975, 4) * np.std(ratios) * np.sqrt(5 / 4)
+    _, freedom = clustered(top, bottom, np.ones(top.shape, dtype=np.bool_))
+    reach = stats.t.ppf(0.975, freedom) * np.std(ratios) * np.sqrt(5 / 4)
     found = bootstrap(top, bottom, seed=1, draws=4_000, confidence=0.95)
     assert found.ratio == pytest.approx(ratio)
     assert np.log(found.upper / ratio) == pytest.approx(reach, rel=0.05)
@@ -83,22 +102,23 @@ def test_the_interval_is_that_of_drawing_products_and_months_one_by_one() -> Non
 
 
 def test_the_error_of_a_part_is_that_of_clustering_both_ways() -> None:
-    """Linearised ratio; V = V(products) + V(months) - V(pairs), summed in plain loops."""
     top, bottom = pair(3)
     tested = np.random.default_rng(1).random(top.shape) < 0.7
-    pairs = [(i, k) for i in range(60) for k in range(5) if tested[i, k]]
-    total = sum(bottom[each] for each in pairs)
-    ratio = sum(top[each] for each in pairs) / total
-    score = {each: (top[each] - ratio * bottom[each]) / total for each in pairs}
-    products, months = {i for i, _ in pairs}, {k for _, k in pairs}
-    by_product = sum(sum(score[each] for each in pairs if each[0] == i) ** 2 for i in products)
-    by_month = sum(sum(score[each] for each in pairs if each[1] == k) ** 2 for k in months)
-    by_pair = sum(each**2 for each in score.values())
-    n = len(products)
-    expected = by_product * n / (n - 1) + by_month * 5 / 4 - by_pair
-    error, freedom = ratio_error(top, bottom, tested)
-    assert error**2 == pytest.approx(expected)
-    assert freedom == 4
+    variance, freedom = clustered(top, bottom, tested)
+    error, found = ratio_error(top, bottom, tested)
+    assert error**2 == pytest.approx(variance)
+    assert found == freedom
+
+
+def test_freedom_is_that_of_the_months_where_they_decide_and_more_where_products_do() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.gamma(2, 0.5, (400, 5))
+    everything = np.ones(base.shape, dtype=np.bool_)
+    by_month = base * np.exp(rng.normal(0, 0.3, (1, 5)))
+    by_product = base * np.exp(rng.normal(0, 0.5, (400, 1)))
+    assert ratio_error(by_month, base, everything)[1] == 4
+    assert ratio_error(by_product, base, everything)[1] > 20
+    assert ratio_error(base, base, everything) == (0.0, 4)
 
 
 def test_one_month_or_one_product_has_no_error() -> None:

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ml import metrics
+from ml.distribution import pmf
 from ml.errors import NoDemand
 
 Floats = NDArray[np.float64]
@@ -85,3 +86,20 @@ def test_calibration_gap_is_that_of_the_worst_level() -> None:
     high = np.repeat([[0.5, 1.0, 1.0]], 100, axis=0)  # half are below the 10 % quantile
     assert metrics.calibration_gap(coin, low, (0.1, 0.5, 0.9)) == pytest.approx(0.4)
     assert metrics.calibration_gap(coin, high, (0.1, 0.5, 0.9)) == pytest.approx(0.4)
+
+
+def test_the_ranked_probability_score_by_the_definition() -> None:
+    """Every unit's probability is compared with what came; the sum runs over all whole units."""
+    row = np.array([0.0, 1.0, 2.0, 4.0, 6.0, 9.0, 11.0, 15.0])
+    mass = pmf(row)
+    for actual in (0, 3, 40):
+        squares = 0.0
+        for k in range(max(len(mass), actual + 1)):
+            below = float(sum(mass[: k + 1]))
+            squares += (below - (1.0 if actual <= k else 0.0)) ** 2
+        assert metrics.ranked_probability_score(float(actual), row) == pytest.approx(squares)
+
+
+def test_a_sure_forecast_is_scored_by_its_distance() -> None:
+    assert metrics.ranked_probability_score(4.0, np.full(8, 4.0)) == 0.0
+    assert metrics.ranked_probability_score(6.0, np.full(8, 4.0)) == pytest.approx(2.0)

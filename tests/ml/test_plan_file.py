@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ml.errors import BadPanel
 from ml.history import History
-from ml.plan_file import read_plan, with_plan
+from ml.plan_file import price_index, read_plan, with_plan
 
 NAN = np.nan
 
@@ -44,7 +44,7 @@ def test_values_stand_at_their_product_and_period_up_to_the_next_one(tmp_path: P
         },
     )
     planned, counts = with_plan(history(), read_plan(file))
-    assert set(planned.plan) == {"price_cents", "promotion"}
+    assert set(planned.plan) == {"price_cents", "promotion", "shop_price"}
     np.testing.assert_array_equal(planned.plan["price_cents"], [[250, NAN, NAN, NAN], [NAN, NAN, NAN, 100]])
     np.testing.assert_array_equal(planned.plan["promotion"], [[0, NAN, NAN, NAN], [NAN, 1, NAN, 0.5]])
     assert counts == {
@@ -111,6 +111,12 @@ def test_a_plan_for_nobody_leaves_the_history_as_it_was(tmp_path: Path) -> None:
     file = write(tmp_path, {"series_id": ["z"], "period": [day(1)], "price": [1.0]})
     planned, counts = with_plan(history(), read_plan(file))
     assert (planned.plan, counts["rows_used"]) == ({}, 0)
+
+
+def test_the_price_index_is_the_mean_change_of_products_with_both_prices() -> None:
+    prices = np.array([[100.0, 200.0, 100.0, NAN], [50.0, 100.0, 200.0, 400.0], [NAN, NAN, 10.0, 20.0]])
+    np.testing.assert_allclose(price_index(prices), [1.0, 2.0, 2.0, 4.0])
+    assert price_index(prices[:, :2]).tolist() == price_index(prices)[:2].tolist()
 
 
 cell = st.tuples(

@@ -10,6 +10,7 @@ import pytest
 from ml.bundle import unpack
 from ml.data_version import data_version_of
 from ml.errors import ModelNotFound, NotEnoughHistory
+from ml.guardrails import Limits
 from ml.model_store import ModelStore
 from ml.models import CANDIDATES
 from ml.models.base import Model
@@ -136,6 +137,12 @@ def test_a_model_that_is_not_better_than_naive_is_registered_but_not_promotable(
     report = place.train(forced="naive")
     assert report.verdict["ratio"] == 1.0
     assert not report.promotable or report.verdict["answer"] == "non_inferior"
+
+
+def test_a_model_that_costs_more_than_the_limits_is_not_promotable(place: Place) -> None:
+    free = Limits(memory_bytes=1.0)
+    report = train(SHOP, place.registry, place.store, seed=SEED, candidates=QUICK, limits=free)
+    assert (report.verdict["answer"], report.promotable) == ("refused", False)
 
 
 def test_what_a_reviewer_needs_is_kept_with_the_run(place: Place) -> None:
