@@ -35,6 +35,11 @@ SIZES: Final = 3
 SMALLEST_POOL: Final = 50
 """A class and size with fewer past errors uses those of its class, then those of all products."""
 
+SMALLEST_MONTH: Final = 10
+"""Months with fewer errors are not compared with others."""
+
+MONTHS_TO_COMPARE: Final = 2
+
 PRIOR_ERRORS: Final = 5.0
 """Weight, in errors, of what is assumed without any: normal residuals, quantiles without shift."""
 
@@ -75,7 +80,7 @@ class Calibration:
         )
         start = _start(uncertainty, errors.mean, errors.levels, dispersions[row])
         signed = (errors.actual[:, np.newaxis] - start) / errors.spread[:, np.newaxis]
-        shifts = np.stack([_shift(uncertainty, signed[pool]) for pool in pools])
+        shifts = np.stack([_agreed(uncertainty, signed[pool], errors.month[pool]) for pool in pools])
         return cls(uncertainty, cuts, dispersions, shifts, Newcomers.fit(past))
 
     def apply(self, history: History, prediction: Prediction) -> Prediction:
@@ -142,6 +147,7 @@ def spread(history: History, mean: Floats) -> Floats:
 class _Errors:
     """Past forecasts with a known outcome, of products with a month before; origins below each other."""
 
+    month: Ints
     kind: Ints
     mean: Floats
     levels: Floats
@@ -152,13 +158,15 @@ class _Errors:
     def of(cls, past: Sequence[Hindcast]) -> Self:
         if not past:
             nothing = np.empty(0)
-            return cls(nothing.astype(np.intp), nothing, np.empty((0, len(LEVELS))), nothing, nothing)
+            none = nothing.astype(np.intp)
+            return cls(none, none, nothing, np.empty((0, len(LEVELS))), nothing, nothing)
         known = [~np.isnan(p.actual) & ~np.isnan(p.history.units[:, -1]) for p in past]
 
         def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
             return np.concatenate([part[use] for part, use in zip(parts, known, strict=True)])
 
         return cls(
+            month=joined(np.full(p.history.n, p.history.T, dtype=np.intp) for p in past),
             kind=joined(demand_class(p.history) for p in past),
             mean=joined(p.prediction.mean for p in past),
             levels=joined(_levels(p.prediction) for p in past),
@@ -201,6 +209,24 @@ def _shift(uncertainty: Uncertainty, signed: Floats) -> Floats:
         return prior
     seen = np.diagonal(np.quantile(signed, [_rank(share, count) for share in LEVELS], axis=0))
     return (count * seen + PRIOR_ERRORS * prior) / (count + PRIOR_ERRORS)
+
+
+def _agreed(uncertainty: Uncertainty, signed: Floats, month: Ints) -> Floats:
+    """(8,) the shift, as far as months agree on it.
+
+    What moves all products in one month moves their errors together, so many errors of few months say little.
+    A shift counts by its square over that square and the variance of its mean over months (the weight of a
+    linear empirical Bayes estimate, Efron and Morris 1975). Residuals have nothing to fall back on.
+    """
+    shift = _shift(uncertainty, signed)
+    groups = [signed[month == one] for one in np.unique(month)]
+    monthly = [_shift(uncertainty, group) for group in groups if len(group) >= SMALLEST_MONTH]
+    if uncertainty == "residuals" or len(monthly) < MONTHS_TO_COMPARE:
+        return shift
+    square = shift * shift
+    doubt = np.var(monthly, axis=0, ddof=1) / len(monthly)
+    agreement: Floats = np.divide(square, square + doubt, out=np.zeros(len(LEVELS)), where=square > 0)
+    return shift * agreement
 
 
 def _rank(share: float, count: int) -> float:

@@ -33,6 +33,8 @@ _GUESSES: Final[Mapping[str, tuple[str, ...]]] = {
 
 _ANSWERS: Final = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
 _CENTS: Final = 100.0
+_FARTHEST: Final = 600.0
+"""Logarithms of the price index stay in the range of floating point numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,7 @@ def price_index(prices: Floats) -> Floats:
     changes = np.diff(np.log(prices), axis=1)
     known = ~np.isnan(changes)
     mean = np.where(known, changes, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    index: Floats = np.exp(np.concatenate([[0.0], np.cumsum(mean)]))
+    index: Floats = np.exp(np.clip(np.concatenate([[0.0], np.cumsum(mean)]), -_FARTHEST, _FARTHEST))
     return index
 
 

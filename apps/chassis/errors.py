@@ -14,6 +14,7 @@ from starlette.responses import Response
 from apps.chassis.problems import Problem, invalid_fields, unavailable
 from ml.errors import (
     BadEvents,
+    BadPanel,
     BundleRefused,
     IdConflict,
     ImpossibleEconomics,
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 STATUS: Mapping[type[MlError], HTTPStatus] = MappingProxyType(
     {
         BadEvents: HTTPStatus.UNPROCESSABLE_ENTITY,
+        BadPanel: HTTPStatus.UNPROCESSABLE_ENTITY,
         QualityGateFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
         NotEnoughHistory: HTTPStatus.UNPROCESSABLE_ENTITY,
         ImpossibleEconomics: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -19,6 +19,7 @@ from ml.models.base import Servable, State, Uncertainty
 from ml.models.boosting import QuantileTrees, TweedieTrees, response_of, response_state
 from ml.models.damped import DampedTrend
 from ml.models.empirical import Empirical
+from ml.models.ensemble import calibration_of, ensemble_state, members_of
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.planned import (
     PlannedDampedTrend,
@@ -29,7 +30,7 @@ from ml.models.planned import (
     PlannedTheta,
 )
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
-from ml.models.stacking import average, level_shares, mean_weights, section, settled
+from ml.models.stacking import average, level_shares, mean_weights, settled
 from ml.models.theta import Theta
 from ml.response import Response
 
@@ -65,12 +66,13 @@ PARTS: Final[Mapping[str, Uncertainty]] = {
     "trees": "quantiles",
     "counts": "counts",
     "residuals": "residuals",
-    "own": "quantiles",
 }
-"""The four distributions, and how each is calibrated."""
+"""The distributions that are calibrated, and how; the fourth, `empirical`, stays as it is."""
 
 START: Final = (0.5, 0.25, 0.2, 0.05)
-"""Shares of `PARTS` before any evidence."""
+"""Shares of `PARTS` and of `empirical` before any evidence."""
+
+_LAST: Final = "last"
 
 _COUNTED: Final = CLASSES.index("intermittent")
 """From this class on demand is too rare for residuals, and counts take their place."""
@@ -78,9 +80,9 @@ _COUNTED: Final = CLASSES.index("intermittent")
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """The average of four calibrated distributions, level by level (Vincent 1912), calibrated once more.
+    """The average of four distributions, level by level (Vincent 1912), calibrated.
 
-    `lightgbm_quantile`; a negative binomial, and past residuals, around a weighted mean of all members; and
+    Calibrated `lightgbm_quantile`; a negative binomial, and past residuals, around a weighted mean of all members; and
     `empirical`. The weights of members have the least squared error, and the shares of the distributions a
     small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
 
@@ -88,7 +90,7 @@ class Blend:
         members: Fitted members with weight; the first two candidates first.
         weights: One per member, of the mean.
         calibrations: One per name in `PARTS`.
-        shares: (4,) of `PARTS` in the average.
+        shares: (4,) of `PARTS` and of `empirical` in the average.
         last: Calibration of the average.
         response: Of demand to the plan; None without one.
     """
@@ -146,16 +148,9 @@ class Blend:
 
     def state(self) -> State:
         """Members, weights, shares and calibrations, each under its own name."""
-        state: State = {
-            "members": np.array([member.name for member in self.members], dtype=np.str_),
-            "weights": self.weights,
-            "shares": self.shares,
-        }
-        for member in self.members:
-            state |= {f"member/{member.name}/{key}": value for key, value in member.state().items()}
-        for label, calibration in zip((*PARTS, "last"), (*self.calibrations, self.last), strict=True):
-            state |= {f"calibration/{label}/{key}": value for key, value in calibration.state().items()}
-        return state | response_state(self.response)
+        named = dict(zip((*PARTS, _LAST), (*self.calibrations, self.last), strict=True))
+        fitted = {"weights": self.weights, "shares": self.shares}
+        return ensemble_state(self.members, named) | fitted | response_state(self.response)
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
@@ -164,13 +159,9 @@ class Blend:
         Raises:
             KeyError: A member is not one of `MEMBERS` or `PLANNED_MEMBERS`.
         """
-        known = {member.name: member for member in (*MEMBERS, *PLANNED_MEMBERS)}
-        names = [str(name) for name in np.asarray(state["members"])]
-        members = tuple(known[name].from_state(section(state, f"member/{name}/")) for name in names)
-        *parts, last = (
-            Calibration.from_state(section(state, f"calibration/{label}/")) for label in (*PARTS, "last")
-        )
+        *parts, last = (calibration_of(state, label) for label in (*PARTS, _LAST))
         weights, shares = (np.asarray(state[name], dtype=np.float64) for name in ("weights", "shares"))
+        members = members_of(state, (*MEMBERS, *PLANNED_MEMBERS))
         return cls(members, weights, tuple(parts), shares, last, response_of(state))
 
 
@@ -198,8 +189,7 @@ class _Month:
 
     def prediction(self, name: str) -> Prediction:
         """One of `PARTS` before its calibration."""
-        own = {"trees": self.trees, "own": self.own}
-        return own.get(name, Prediction(self.mean, None))
+        return self.trees if name == "trees" else Prediction(self.mean, None)
 
     def part(self, name: str) -> Hindcast:
         """The same as a hindcast, to calibrate from."""
@@ -221,13 +211,13 @@ def _as_planned(history: History, response: Response | None) -> History:
 
 
 def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
-    """(n, 8) calibrated quantiles of each of `PARTS`; rare demand has counts instead of residuals."""
-    trees, counts, residuals, own = (
+    """(n, 8) quantiles of each of `PARTS` and of `empirical`; rare demand has counts instead of residuals."""
+    trees, counts, residuals = (
         calibration.quantiles(month.history, month.prediction(name))
         for name, calibration in zip(PARTS, calibrations, strict=True)
     )
     rare = demand_class(month.history) >= _COUNTED
-    return [trees, counts, np.where(rare[:, np.newaxis], counts, residuals), own]
+    return [trees, counts, np.where(rare[:, np.newaxis], counts, residuals), month.own.levels]
 
 
 def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: int) -> Floats:

@@ -20,7 +20,7 @@ from ml.features import CategoryTotals
 from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models.base import State, Uncertainty
-from ml.models.stacking import section
+from ml.models.ensemble import section
 from ml.response import Response
 
 Floats = NDArray[np.float64]

@@ -16,9 +16,10 @@ from ml.hindcasts import Hindcast, Hindcasts
 from ml.history import History
 from ml.models.base import Servable, State, Uncertainty
 from ml.models.boosting import QuantileTrees, TweedieTrees
+from ml.models.ensemble import calibration_of, ensemble_state, members_of
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
-from ml.models.stacking import LARGEST_TARGET, average, ridge_to_equal, section
+from ml.models.stacking import LARGEST_TARGET, average, ridge_to_equal
 from ml.models.theta import Theta
 
 Floats = NDArray[np.float64]
@@ -83,15 +84,8 @@ class Mix:
 
     def state(self) -> State:
         """Members, weights and calibrations, each under its own name."""
-        state: State = {
-            "members": np.array([member.name for member in self.members], dtype=np.str_),
-            "weights": self.weights,
-        }
-        for member in self.members:
-            state |= {f"member/{member.name}/{key}": value for key, value in member.state().items()}
-        for label, calibration in zip(_CALIBRATIONS, self.calibrations, strict=True):
-            state |= {f"calibration/{label}/{key}": value for key, value in calibration.state().items()}
-        return state
+        named = dict(zip(_CALIBRATIONS, self.calibrations, strict=True))
+        return ensemble_state(self.members, named) | {"weights": self.weights}
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
@@ -100,11 +94,9 @@ class Mix:
         Raises:
             KeyError: A member is not one of `MEMBERS`.
         """
-        known = {member.name: member for member in MEMBERS}
-        names = [str(name) for name in np.asarray(state["members"])]
-        members = tuple(known[name].from_state(section(state, f"member/{name}/")) for name in names)
-        trees, counts = (Calibration.from_state(section(state, f"calibration/{c}/")) for c in _CALIBRATIONS)
-        return cls(members, np.asarray(state["weights"], dtype=np.float64), (trees, counts))
+        trees, counts = (calibration_of(state, label) for label in _CALIBRATIONS)
+        weights = np.asarray(state["weights"], dtype=np.float64)
+        return cls(members_of(state, MEMBERS), weights, (trees, counts))
 
 
 def _blend(month: Sequence[Hindcast], weights: Floats) -> Hindcast:

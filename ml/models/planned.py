@@ -16,9 +16,9 @@ from ml.history import History
 from ml.models.base import Servable, State, Uncertainty
 from ml.models.damped import DampedTrend
 from ml.models.empirical import Empirical
+from ml.models.ensemble import section
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage
-from ml.models.stacking import section
 from ml.models.theta import Theta
 from ml.response import Response
 

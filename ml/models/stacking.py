@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,6 @@ from ml.distribution import LEVELS
 from ml.features import level, squared_scale
 from ml.hindcasts import Hindcast
 from ml.history import History
-from ml.models.base import State
 
 Floats = NDArray[np.float64]
 
@@ -112,8 +111,3 @@ def average(parts: Sequence[Floats] | Floats, weights: Floats) -> Floats:
     for part, weight in zip(parts, weights, strict=True):
         total = total + weight * part
     return total
-
-
-def section(state: Mapping[str, NDArray[np.generic] | str], prefix: str) -> State:
-    """The entries below a prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

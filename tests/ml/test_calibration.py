@@ -111,3 +111,23 @@ def test_a_state_of_another_kind_is_refused() -> None:
     state = Calibration.fit("own", []).state() | {"uncertainty": "magic"}
     with pytest.raises(ValueError, match="unknown uncertainty 'magic'"):
         Calibration.from_state(state)
+
+
+def shifted_months(offsets: Sequence[float]) -> list[Hindcast]:
+    """Perfect quantiles of every product, but each month sells `offsets` more than they say."""
+    made, shop = [], small_shop(200, 24, 3)
+    for t, offset in zip(range(24 - len(offsets), 24), offsets, strict=True):
+        past, rng = shop.until(t), np.random.default_rng(t)
+        levels = np.tile(np.quantile(np.arange(80.0, 121.0), LEVELS), (shop.n, 1))
+        actual = np.where(np.isnan(shop.units[:, t]), np.nan, rng.integers(80, 121, shop.n) + offset)
+        made.append(Hindcast(past, Prediction(levels.mean(axis=1), levels), actual))
+    return made
+
+
+def test_a_shift_that_months_agree_on_is_made_and_one_that_they_do_not_agree_on_is_not() -> None:
+    def median_shift(offsets: Sequence[float]) -> float:
+        return float(np.mean(np.abs(Calibration.fit("quantiles", shifted_months(offsets)).shifts[:, 3])))
+
+    alike, apart, one = median_shift([30] * 4), median_shift([120, -60, 90, -30]), median_shift([30])
+    assert apart < 0.6 * alike, "both are 30 on average"
+    assert alike == pytest.approx(one, rel=0.25)

@@ -37,7 +37,8 @@ def test_a_short_history_has_fewer_origins(months: int, first: int, origins: tup
     result = backtest(small_shop().until(months), BENCHMARK if months == 3 else FAST, seed=0)
     assert result.origins == origins
     assert result.hindcasts.first == first
-    assert all(np.isfinite(row["pinball"] or np.nan) for row in result.table())
+    losses = [row["pinball"] for row in result.table()]
+    assert all(isinstance(loss, float) and np.isfinite(loss) for loss in losses)
 
 
 @pytest.mark.parametrize("months", [0, 1, 2])
@@ -116,7 +117,8 @@ def test_nothing_eligible_is_nothing_scored() -> None:
 
 def test_one_product_is_enough_for_every_candidate() -> None:
     result = backtest(small_shop(products=2).rows(np.array([1])), BENCHMARK, seed=0)
-    assert all(np.isfinite(row["pinball"] or np.nan) for row in result.table())
+    losses = [row["pinball"] for row in result.table()]
+    assert all(isinstance(loss, float) and np.isfinite(loss) for loss in losses)
 
 
 def test_progress_counts_every_fit_once() -> None:
@@ -137,10 +139,12 @@ def test_what_a_test_month_brought_changes_no_forecast_of_it() -> None:
     assert ours.calibrations["ma3"].shifts.tobytes() != theirs.calibrations["ma3"].shifts.tobytes()
 
 
-def test_the_final_calibration_learns_from_the_last_six_months() -> None:
+def test_the_final_calibration_learns_from_all_months_of_a_small_shop() -> None:
     result = backtest(small_shop(), {"ses": CANDIDATES["ses"]}, seed=0)
     calibration = type(result.calibrations["ses"])
-    alone = calibration.fit("residuals", Hindcasts(small_shop(), seed=0).before(CANDIDATES["ses"], 24))
+    alone = calibration.fit(
+        "residuals", Hindcasts(small_shop(), seed=0, first=14).before(CANDIDATES["ses"], 24)
+    )
     assert alone.shifts.tobytes() == result.calibrations["ses"].shifts.tobytes()
 
 
@@ -166,7 +170,7 @@ def test_on_a_known_process_the_models_come_close_to_the_truth() -> None:
     assert scores["ma3"] > 1.3
     use = result.eligible
     rows, months = np.nonzero(use)
-    assert decide(result.losses("mix")[use], result.losses("ma3")[use], rows, months, seed=0).upper < 1
+    assert decide(result.losses("mix")[use], result.losses("ma3")[use], rows, months, seed=0).ratio < 0.9
 
 
 def test_accuracy_on_the_seeded_shop_is_pinned() -> None:

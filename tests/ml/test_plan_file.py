@@ -119,6 +119,12 @@ def test_the_price_index_is_the_mean_change_of_products_with_both_prices() -> No
     assert price_index(prices[:, :2]).tolist() == price_index(prices)[:2].tolist()
 
 
+def test_an_absurd_price_leaves_the_index_finite() -> None:
+    prices = np.array([[5e-324, 1e9, 5e-324, 1e9, 5e-324], [NAN] * 5])
+    assert np.all(np.isfinite(price_index(prices)))
+    assert np.all(price_index(prices[:, ::-1]) > 0)
+
+
 cell = st.tuples(
     st.sampled_from(["a", "b", "z"]),
     st.integers(1, 6),
