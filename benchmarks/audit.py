@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from scripts.audit import audit
-from scripts.dora import metrics
-from scripts.local_forge import LocalForge
+from scripts.audit.environment import audit
+from scripts.forges.local import LocalForge
+from scripts.status.dora import metrics
 from tests.scripts import promotions_at_scale
 
 ENVIRONMENT = "production"

@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.bridge import Wish
-from scripts.promotion import open_promotion
-from scripts.render import difference
+from scripts.manifests.render import difference
+from scripts.promotion.bridge import Wish
+from scripts.promotion.opening import open_promotion
 from tests.cluster.gitea import gitea_world
 from tests.scripts.world import World
 

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     from ml.terminal import log_to_stderr  # noqa: PLC0415 - not for --help
 
     log_to_stderr(options.log_level)
-    verb = importlib.import_module(f"ml.verbs.{options.verb}")
+    verb = importlib.import_module(f"ml.verbs.{options.verb.replace('-', '_')}")
     answer: Answer = verb.run(options, _settings())
     print(json.dumps(answer.report, ensure_ascii=False, allow_nan=False))
     return YES if answer.yes else NO

@@ -25,6 +25,7 @@ From shop events to forecasts, one step at a time:
   python -m ml models --champion 1          call version 1 the champion
   python -m ml forecast                     forecast every product with the champion
   python -m ml evaluate                     past forecasts against what was sold
+  python -m ml decide-backtest              what past decisions would have earned
   python -m ml drift                        is the newest month like the months before it?
 
 Without any of these, on a file of your own:
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         _train,
         _forecast,
         _evaluate,
+        _decide_backtest,
         _backtest,
         _drift,
         _models,
@@ -123,6 +125,17 @@ def _forecast(verbs: Verbs) -> None:
 
 def _evaluate(verbs: Verbs) -> None:
     _verb(verbs, "evaluate", "errors of past forecasts whose month is over, by model and month")
+
+
+def _decide_backtest(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs, "decide-backtest", "profit of stock decisions in past months; 1 if another rule earned more"
+    )
+    verb.add_argument(
+        "--forecasts", type=Path, metavar="FILE", help="Parquet or CSV with outcomes; without it a backtest"
+    )
+    verb.add_argument("--candidate", metavar="NAME", help="recipe of the backtest [that of `backtest`]")
+    verb.add_argument("--out", type=Path, metavar="FOLDER", help="write money.json and money.png there")
 
 
 def _backtest(verbs: Verbs) -> None:

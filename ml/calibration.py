@@ -160,7 +160,7 @@ class _Errors:
             nothing = np.empty(0)
             none = nothing.astype(np.intp)
             return cls(none, none, nothing, np.empty((0, len(LEVELS))), nothing, nothing)
-        known = [~np.isnan(p.actual) & ~np.isnan(p.history.units[:, -1]) for p in past]
+        known = [p.settled for p in past]
 
         def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
             return np.concatenate([part[use] for part, use in zip(parts, known, strict=True)])

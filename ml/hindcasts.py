@@ -81,6 +81,11 @@ class Hindcast:
     prediction: Prediction
     actual: Floats
 
+    @property
+    def settled(self) -> NDArray[np.bool_]:
+        """(n,) products with a month before and a known outcome."""
+        return ~(np.isnan(self.actual) | np.isnan(self.history.units[:, -1]))
+
 
 def calibration_window(products: int) -> int:
     """How many origins before a forecast it is calibrated from."""

@@ -8,8 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from scripts.git import Git, GitFailed
-from scripts.image_sources import changed_images
+from scripts.history.git import Git, GitFailed
+from scripts.images.image_sources import changed_images
 
 
 def main(arguments: list[str] | None = None) -> int:

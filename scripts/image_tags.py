@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.errors import Broken, Refused
-from scripts.git import Git
-from scripts.image_registry import ImageRegistry
-from scripts.image_sources import dockerfiles, sources
-from scripts.overlay import overlay_of
+from scripts.history.git import Git
+from scripts.images.image_registry import ImageRegistry
+from scripts.images.image_sources import dockerfiles, sources
+from scripts.manifests.overlay import overlay_of
 
 BROKE, REFUSED, YES = 70, 1, 0
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.errors import StoreUnavailable
-from scripts.candidate import Manifest, Models
-from scripts.image_registry import ImageRegistry, Images
-from scripts.local_forge import utc_now
-from scripts.prometheus import Metrics, Prometheus
+from scripts.evidence.candidate import Manifest, Models
+from scripts.evidence.prometheus import Metrics, Prometheus
+from scripts.forges.local import utc_now
+from scripts.images.image_registry import ImageRegistry, Images
 
 if TYPE_CHECKING:
-    from scripts.kubernetes import Cluster
+    from scripts.running.kubernetes import Cluster
 
 TOKEN, PROMETHEUS_TOKEN = "PROMOTE_TOKEN", "PROMOTE_PROMETHEUS_TOKEN"
 
@@ -53,7 +53,7 @@ def prometheus(url: str) -> Metrics:
 
 def kubernetes() -> "Cluster":
     """The cluster that kubectl would talk to."""
-    from scripts.kubernetes import Kubernetes  # noqa: PLC0415 - half a second
+    from scripts.running.kubernetes import Kubernetes  # noqa: PLC0415 - half a second
 
     return Kubernetes()
 

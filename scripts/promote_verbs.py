@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from ml.errors import StoreUnavailable
-from scripts import aliases as champion
-from scripts import merging, report
-from scripts.bridge import Bridge, Wish
+from scripts.check import merging
 from scripts.errors import Refused
-from scripts.evidence import Line, Person, Waiver
-from scripts.forge import Forge
-from scripts.forges import forge_at
-from scripts.local_forge import LocalForge
+from scripts.evidence.record import Line, Person, Waiver
+from scripts.forges.by_address import forge_at
+from scripts.forges.forge import Forge
+from scripts.forges.local import LocalForge
 from scripts.outside import TOKEN, Outside
-from scripts.promotion import Opened, open_promotion
-from scripts.rollback import open_rollback
+from scripts.promotion.bridge import Bridge, Wish
+from scripts.promotion.opening import Opened, open_promotion
+from scripts.promotion.rollback import open_rollback
+from scripts.running import aliases as champion
+from scripts.status import report
 
 Options = argparse.Namespace
 
@@ -35,7 +36,7 @@ class Said(NamedTuple):
 
 def plan(options: Options, outside: Outside) -> Said:
     """What runs where and what could move."""
-    from scripts.plan import plan as planned  # noqa: PLC0415 - named like the verb
+    from scripts.status.plan import plan as planned  # noqa: PLC0415 - named like the verb
 
     bridge, missing = None, None
     try:
@@ -72,8 +73,8 @@ def rollback(options: Options, outside: Outside) -> Said:
 
 def check(options: Options, outside: Outside) -> Said:
     """Judge a pull request, whatever it is."""
-    from scripts.required_check import MARKER, Question  # noqa: PLC0415 - named like the verb
-    from scripts.required_check import check as judged  # noqa: PLC0415
+    from scripts.check.required import MARKER, Question  # noqa: PLC0415 - named like the verb
+    from scripts.check.required import check as judged  # noqa: PLC0415
 
     forge = _forge(options)
     question = Question(options.number, options.head, options.environment, options.approved)
@@ -106,8 +107,8 @@ def merge(options: Options, outside: Outside) -> Said:
 
 def confirm(options: Options, outside: Outside) -> Said:
     """Ask the pods, and let the alias follow."""
-    from scripts.confirm import Patience  # noqa: PLC0415 - half a second of Kubernetes
-    from scripts.confirm import confirm as confirmed  # noqa: PLC0415
+    from scripts.running.confirm import Patience  # noqa: PLC0415 - half a second of Kubernetes
+    from scripts.running.confirm import confirm as confirmed  # noqa: PLC0415
 
     with closing(outside.cluster()) as cluster:
         found = confirmed(
@@ -131,7 +132,7 @@ def aliases(options: Options, outside: Outside) -> Said:
 
 def audit(options: Options, _: Outside) -> Said:
     """Account for every change."""
-    from scripts.audit import audit as audited  # noqa: PLC0415 - named like the verb
+    from scripts.audit.environment import audit as audited  # noqa: PLC0415 - named like the verb
 
     found = audited(_forge(options), options.environment, after=options.after)
     return Said(found.to_json(), found.ok)
@@ -139,7 +140,7 @@ def audit(options: Options, _: Outside) -> Said:
 
 def metrics(options: Options, outside: Outside) -> Said:
     """The four figures."""
-    from scripts.dora import metrics as figures  # noqa: PLC0415 - named like the verb
+    from scripts.status.dora import metrics as figures  # noqa: PLC0415 - named like the verb
 
     environments = [options.environment] if options.environment else []
     until = options.until or outside.clock()

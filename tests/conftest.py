@@ -2,7 +2,7 @@
 
 import pytest
 
-LONGEST = ("test_killed_demos", "test_two_checkouts", "test_a_second_demo", "test_a_shop_too_small")
+LONGEST = ("test_killed_demos", "test_two_checkouts", "test_a_second_demo")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

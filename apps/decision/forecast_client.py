@@ -1,19 +1,23 @@
 """Forecasts from the forecast service, over kept connections and within a time."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 from prometheus_client import CollectorRegistry, Counter
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from apps.chassis import request_id
-from apps.chassis.problems import Problem, unavailable
+from apps.chassis.problems import Problem, refused_field, unavailable
+from apps.decision.schemas import MOST_PRODUCTS
 from apps.decision.settings import DecisionSettings
-from apps.forecast.schemas import Forecast
+from apps.forecast.schemas import MAX_PAGE, Forecast, ForecastPage
 from ml.errors import UnknownProduct
+
+Read = TypeVar("Read", bound=BaseModel)
 
 
 class ForecastClient:
@@ -56,20 +60,50 @@ class ForecastClient:
         self._asked.labels("answered").inc()
         return forecast
 
+    async def forecasts(self, category: str | None) -> list[Forecast]:
+        """The forecasts of all products, or of one category, by product id.
+
+        Raises:
+            Problem: 503, the service did not answer in time, not with forecasts, or changed its model between
+                two pages; 422, there are more than `MOST_PRODUCTS`.
+        """
+        found: list[Forecast] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            asked: dict[str, str | int] = {"limit": MAX_PAGE, "cursor": cursor}
+            asked |= {"category": category} if category else {}
+            page = _read(ForecastPage, await self._get("/forecast", asked))
+            if page.total > MOST_PRODUCTS:
+                raise refused_field(
+                    "category", f"{page.total} products; ask by category, {MOST_PRODUCTS} at most"
+                )
+            found += page.forecasts
+            cursor = page.next_cursor
+        if len({(forecast.model_sha256, forecast.data_version) for forecast in found}) > 1:
+            raise _unavailable("took over another model while it was read")
+        return found
+
     async def _ask(self, product_id: str) -> Forecast:
-        headers = {request_id.HEADER: request_id.current_request_id()}
-        try:
-            answer = await self._client.get(f"/forecast/{quote(product_id, safe='')}", headers=headers)
-        except httpx.HTTPError as error:
-            raise _unavailable(f"did not answer ({type(error).__name__})") from error
+        answer = await self._get(f"/forecast/{quote(product_id, safe='')}", {})
         if answer.status_code == HTTPStatus.NOT_FOUND:
             raise UnknownProduct(product_id)
-        if answer.status_code != HTTPStatus.OK:
-            raise _unavailable(f"answered {answer.status_code}")
+        return _read(Forecast, answer)
+
+    async def _get(self, path: str, asked: Mapping[str, str | int]) -> httpx.Response:
+        headers = {request_id.HEADER: request_id.current_request_id()}
         try:
-            return Forecast.model_validate_json(answer.content)
-        except ValidationError as error:
-            raise _unavailable("answered with something that is not a forecast") from error
+            return await self._client.get(path, params=asked, headers=headers)
+        except httpx.HTTPError as error:
+            raise _unavailable(f"did not answer ({type(error).__name__})") from error
+
+
+def _read(kind: type[Read], answer: httpx.Response) -> Read:
+    if answer.status_code != HTTPStatus.OK:
+        raise _unavailable(f"answered {answer.status_code}")
+    try:
+        return kind.model_validate_json(answer.content)
+    except ValidationError as error:
+        raise _unavailable("answered with something that is not a forecast") from error
 
 
 def _unavailable(what: str) -> Problem:

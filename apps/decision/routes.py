@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from apps.chassis.access import ANYONE
 from apps.chassis.problems import refused_field
 from apps.decision.forecast_client import ForecastClient
-from apps.decision.schemas import Decision, DecisionRequest, Numbers
+from apps.decision.portfolio import decide_portfolio
+from apps.decision.schemas import AdMonths, Decision, DecisionRequest, Numbers, Portfolio, PortfolioRequest
 from apps.forecast.schemas import Forecast
-from ml.decisions import Defaults, decide
+from ml.decisions import AdHistory, Defaults, decide
 from ml.decisions.demand import Demand
 from ml.events import TEXT_LENGTH
 
@@ -25,8 +26,11 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
     router = APIRouter(dependencies=[ANYONE])
     turn = CapacityLimiter(1)  # a demand over many months takes long enough to hold up other requests
 
-    async def answer(forecast: Forecast, numbers: Numbers) -> Response:
-        work = partial(decide, forecast.model_dump(), numbers.model_dump(exclude_none=True), defaults)
+    async def answer(forecast: Forecast, numbers: Numbers, months: AdMonths | None = None) -> Response:
+        history = AdHistory(months.spend_cents, months.units) if months else None
+        work = partial(
+            decide, forecast.model_dump(), numbers.model_dump(exclude_none=True), defaults, history
+        )
         return JSONResponse(await run_sync(work, limiter=turn))
 
     # A product id may hold a slash, and a path is decoded before it is matched.
@@ -40,8 +44,15 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
         """Decide by a planner's own numbers, for a product of the shop or a forecast that is sent."""
         if sent.forecast is not None:
             check_sent(sent.forecast)
-            return await answer(sent.forecast, sent.economics)
-        return await answer(await forecasts.forecast(sent.product_id or ""), sent.economics)
+            return await answer(sent.forecast, sent.economics, sent.ad_history)
+        found = await forecasts.forecast(sent.product_id or "")
+        return await answer(found, sent.economics, sent.ad_history)
+
+    @router.post("/decision/portfolio", response_model=Portfolio)
+    async def portfolio(sent: PortfolioRequest) -> Response:
+        """Share one budget among the orders of all products, and list the next units by what they would add."""
+        found = await forecasts.forecasts(sent.category)
+        return JSONResponse(await run_sync(partial(decide_portfolio, found, sent, defaults), limiter=turn))
 
     return router
 

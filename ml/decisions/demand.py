@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -74,12 +75,27 @@ class Demand:
         """Mean of a value that is known for every point."""
         return float(self.probability @ values)
 
+    @cached_property
+    def reached(self) -> Floats:
+        """(points,) P(Y <= k step)."""
+        return np.cumsum(self.probability)
+
+    @cached_property
+    def partial_mean(self) -> Floats:
+        """(points,) E[Y; Y <= k step]: the part of the mean that comes from outcomes up to a point."""
+        return np.cumsum(self.probability * self.units)
+
     def quantile(self, share: float) -> int:
         """Smallest units S with P(Y <= S) >= share; exact on the grid, for shares from 0 to 1."""
-        reached = np.cumsum(self.probability)
         # Sums of probabilities carry rounding errors; a share met up to 1e-12 is met.
-        point = int(np.searchsorted(reached, share - 1e-12))
-        return min(point, len(reached) - 1) * self.step
+        point = int(np.searchsorted(self.reached, share - 1e-12))
+        return min(point, len(self.reached) - 1) * self.step
+
+    def expected_sales(self, stock: Floats) -> Floats:
+        """E[min(Y, S)] for each stock S >= 0, which need not lie on the grid."""
+        point = np.minimum((np.asarray(stock) // self.step).astype(np.intp), len(self.reached) - 1)
+        sold: Floats = self.partial_mean[point] + stock * (1.0 - self.reached[point])
+        return sold
 
     def over(self, months: int) -> Self:
         """Demand of several months that are alike and independent, by convolution.

@@ -30,7 +30,7 @@ from ml.models.planned import (
     PlannedTheta,
 )
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
-from ml.models.stacking import average, level_shares, mean_weights, settled
+from ml.models.stacking import average, level_shares, levelled, mean_weights, usual_units
 from ml.models.theta import Theta
 from ml.response import Response
 
@@ -113,7 +113,7 @@ class Blend:
         cached = Hindcasts.of(history, seed, hindcasts)
         candidates = PLANNED_MEMBERS if history.plan else MEMBERS
         past = [_told(cached, cached.before(member, history.T)) for member in candidates]
-        weights = mean_weights(past)
+        weights = levelled(mean_weights(past, usual_units))
         kept = [i for i, weight in enumerate(weights) if i <= 1 or weight > 0]
         months = [
             _Month.of(hindcasts, weights, cached.response(hindcasts[0].history.T))
@@ -223,7 +223,7 @@ def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
 def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: int) -> Floats:
     if not months:
         return np.array(START)
-    use = [settled(month.part("trees")) for month in months]
+    use = [month.part("trees").settled for month in months]
     levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(START))]
     actual = np.concatenate([month.actual[u] for month, u in zip(months, use, strict=True)])
     scales = np.concatenate([month.scale[u] for month, u in zip(months, use, strict=True)])

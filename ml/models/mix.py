@@ -19,7 +19,7 @@ from ml.models.boosting import QuantileTrees, TweedieTrees
 from ml.models.ensemble import calibration_of, ensemble_state, members_of
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
-from ml.models.stacking import LARGEST_TARGET, average, ridge_to_equal
+from ml.models.stacking import average, mean_weights
 from ml.models.theta import Theta
 
 Floats = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Mix:
         """Weights and calibration from forecasts of the last months, then members on all months."""
         cached = Hindcasts.of(history, seed, hindcasts)
         past = [cached.before(member, history.T) for member in MEMBERS]
-        weights = _weights(past)
+        weights = mean_weights(past, level)
         kept = [i for i, weight in enumerate(weights) if i == 0 or weight > 0]
         calibrations = (
             Calibration.fit(QuantileTrees.uncertainty, past[0]),
@@ -102,23 +102,3 @@ class Mix:
 def _blend(month: Sequence[Hindcast], weights: Floats) -> Hindcast:
     mean = average([hindcast.prediction.mean for hindcast in month], weights)
     return Hindcast(month[0].history, Prediction(mean, None), month[0].actual)
-
-
-def _weights(past: Sequence[Sequence[Hindcast]]) -> Floats:
-    """One weight per member, from scaled forecasts of earlier months; equal ones without any."""
-    means = [
-        np.concatenate([np.empty(0), *(_scaled(h, h.prediction.mean) for h in member)]) for member in past
-    ]
-    actual = np.concatenate([np.empty(0), *(_scaled(h, h.actual) for h in past[0])])
-    target = np.minimum(actual, LARGEST_TARGET)
-    loss = np.array([float(np.sum((mean - target) ** 2)) for mean in means])
-    kept = np.flatnonzero(loss <= loss[-1])  # the last member is naive
-    weights = np.zeros(len(past))
-    weights[kept] = ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
-    return weights
-
-
-def _scaled(hindcast: Hindcast, units: Floats) -> Floats:
-    known = ~np.isnan(hindcast.actual) & ~np.isnan(hindcast.history.units[:, -1])
-    scaled: Floats = (units / level(hindcast.history))[known]
-    return scaled

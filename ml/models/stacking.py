@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -35,33 +35,37 @@ def usual_units(history: History) -> Floats:
     return 0.5 * level(history) + 0.5 * np.sqrt(squared_scale(history))
 
 
-def settled(hindcast: Hindcast) -> NDArray[np.bool_]:
-    """(n,) products with a month before and a known outcome."""
-    return ~(np.isnan(hindcast.actual) | np.isnan(hindcast.history.units[:, -1]))
+def levelled(weights: Floats) -> Floats:
+    """Weights whose sum is drawn to 1 by `LEVELLING`.
 
-
-def mean_weights(past: Sequence[Sequence[Hindcast]]) -> Floats:
-    """Non-negative weights of members with a small squared error of scaled units; equal ones without any past.
-
-    A member that lost to the last one has none. Their sum says how much all members were too high or too low
-    in a few months, which share what moved everything in them, so it is drawn to 1 by `LEVELLING`.
-
-    Args:
-        past: Per member the same months.
+    The sum says how much all members were too high or too low in a few months, which share what moved
+    everything in them.
     """
-    means = [_joined([h.prediction.mean for h in member], member) for member in past]
-    target = np.minimum(_joined([h.actual for h in past[0]], past[0]), LARGEST_TARGET)
-    loss = np.array([float(np.sum((mean - target) ** 2)) for mean in means])
-    kept = np.flatnonzero(loss <= loss[-1])
-    weights = np.zeros(len(past))
-    weights[kept] = ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
     total = float(weights.sum())
     return weights / total**LEVELLING if total > 0 else weights
 
 
-def _joined(units: Sequence[Floats], months: Sequence[Hindcast]) -> Floats:
-    parts = [(values / usual_units(h.history))[settled(h)] for values, h in zip(units, months, strict=True)]
-    return np.concatenate([np.empty(0), *parts])
+def mean_weights(past: Sequence[Sequence[Hindcast]], unit: Callable[[History], Floats]) -> Floats:
+    """Non-negative weights of members with a small squared error of scaled units; equal ones without any past.
+
+    A member that lost to the last one has none.
+
+    Args:
+        past: Per member the same months.
+        unit: (n,) units that forecasts and outcomes of a history's products are divided by.
+    """
+
+    def joined(units: Sequence[Floats], months: Sequence[Hindcast]) -> Floats:
+        parts = [(values / unit(h.history))[h.settled] for values, h in zip(units, months, strict=True)]
+        return np.concatenate([np.empty(0), *parts])
+
+    means = [joined([h.prediction.mean for h in member], member) for member in past]
+    target = np.minimum(joined([h.actual for h in past[0]], past[0]), LARGEST_TARGET)
+    loss = np.array([float(np.sum((mean - target) ** 2)) for mean in means])
+    kept = np.flatnonzero(loss <= loss[-1])
+    weights = np.zeros(len(past))
+    weights[kept] = ridge_to_equal(np.stack([means[i] for i in kept], axis=1), target)
+    return weights
 
 
 def ridge_to_equal(columns: Floats, target: Floats) -> Floats:

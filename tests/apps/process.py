@@ -78,7 +78,7 @@ def running(module: str, variables: Mapping[str, str], bound: socket.socket) -> 
                 process.lose_parent()
 
 
-def _readiness(ready_read: int, timeout_seconds: float = 30) -> dict[str, Any]:
+def _readiness(ready_read: int, timeout_seconds: float = 120) -> dict[str, Any]:
     readable, _, _ = select.select([ready_read], [], [], timeout_seconds)
     assert readable, "the service said nothing in time"
     with os.fdopen(os.dup(ready_read)) as lines:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from apps.collector.main import create as create_collector
 from apps.collector.settings import CollectorSettings
 from apps.decision.main import create as create_decision
+from apps.decision.schemas import PortfolioRequest
 from apps.decision.settings import DecisionSettings
 from apps.forecast.main import create as create_forecast
 from ml.decisions import Economics
@@ -103,6 +104,12 @@ def test_any_economics_of_a_real_forecast(
 @given(body=body_of(["product_id", "forecast", "economics"]))
 def test_any_decision(clients: dict[str, Client], body: object) -> None:
     check(clients["decision"], "POST", "/decision", {422, 503}, json=body)
+
+
+@FEW
+@given(body=body_of(list(PortfolioRequest.model_fields)))
+def test_any_portfolio(clients: dict[str, Client], body: object) -> None:
+    check(clients["decision"], "POST", "/decision/portfolio", {422, 503}, json=body)
 
 
 @FEW

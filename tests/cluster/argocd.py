@@ -11,7 +11,7 @@ from tests.policies.api_server import kubectl
 
 NAMESPACE = "argocd"
 APPLICATIONS = ("purchase-prediction-staging", "purchase-prediction-production")
-PROJECTS = APPLICATIONS
+ROOT = "purchase-prediction"
 
 _IMPERSONATION = "application.sync.impersonation.enabled"
 _SECRET = "webhook.gogs.secret"  # Argo CD reads Gitea's webhooks by the rules of Gogs
@@ -37,13 +37,13 @@ def install(folder: Path, application: str) -> None:
         kubectl("apply", "-f", str(folder / "argo" / kind / f"{application}.yaml"))
 
 
-def remove() -> None:
-    """Take the applications and projects away and leave what they installed."""
-    for application in APPLICATIONS:
-        if not kubectl("-n", NAMESPACE, "get", "application", application, may_fail=True)[1]:
-            _merge(f"application/{application}", {"metadata": {"finalizers": None}})
-    kubectl("-n", NAMESPACE, "delete", "applications", *APPLICATIONS, "--ignore-not-found")
-    kubectl("-n", NAMESPACE, "delete", "appprojects", *PROJECTS, "--ignore-not-found")
+def remove(*names: str) -> None:
+    """Take applications and their projects away, the root's first, and leave what they installed."""
+    for name in names:
+        if not kubectl("-n", NAMESPACE, "get", "application", name, may_fail=True)[1]:
+            _merge(f"application/{name}", {"metadata": {"finalizers": None}})
+        for kind in ("application", "appproject"):
+            kubectl("-n", NAMESPACE, "delete", kind, name, "--ignore-not-found")
 
 
 def refresh(application: str) -> None:

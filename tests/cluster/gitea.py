@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 
-from scripts.forge_http import ForgeHttp, Patience
-from scripts.git import Git
-from scripts.git_credentials import environment_for
-from scripts.gitea_forge import GiteaForge
-from scripts.merging import Merged
-from scripts.repository import Repository
+from scripts.check.merging import Merged
+from scripts.forges.git_credentials import environment_for
+from scripts.forges.gitea import GiteaForge
+from scripts.forges.transport import ForgeHttp, Patience
+from scripts.history.git import Git
+from scripts.history.repository import Repository
 from tests.scripts.world import World
 
 OWNER, PROMOTER, APPROVER = "owner", "promoter", "approver"

@@ -18,7 +18,7 @@ from ml.panel import load_history
 from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.snapshot import snapshot_bytes
-from scripts.candidate import BENCHMARK, VERDICT
+from scripts.evidence.candidate import BENCHMARK, VERDICT
 from tests.cluster.bed import HERE, run
 from tests.cluster.model_store import BUCKET, KEYS, NODE_PORT
 

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from scripts.release_file import Release
+from tests.cluster.bed import HERE
 from tests.cluster.pods import seconds_until
 from tests.cluster.repository import APPROVER, PROMOTER
-from tests.cluster.world import World
+from tests.cluster.world import NODE_PORTS, World
 
 LIMIT_SECONDS = 240.0
 
@@ -26,11 +29,15 @@ class Served:
 
 
 def ensure(world: World, environment: str, wanted: Release) -> None:
-    """Have the environment installed and this release live in it, whatever was there before."""
+    """Have the environment installed and this release live in it and alone, whatever was there before."""
     world.tell_argo_cd()
     world.install(environment)
     if not world.api.live(f"purchase-prediction-{environment}", wanted):
         release(world, environment, wanted)
+    live_after(world, environment, wanted, alone=True)
+    seconds_until(
+        lambda: _answers(environment, wanted), 60, f"{environment}'s node port answers with {wanted}"
+    )
 
 
 def release(world: World, environment: str, wanted: Release, change: Change | None = None) -> Served:
@@ -64,3 +71,13 @@ def live_after(world: World, environment: str, wanted: Release, *, alone: bool =
     namespace = f"purchase-prediction-{environment}"
     what = f"{wanted} in {environment}"
     return seconds_until(lambda: world.api.live(namespace, wanted, alone=alone), LIMIT_SECONDS, what)
+
+
+def _answers(environment: str, wanted: Release) -> bool:
+    """Whether kube-proxy leads the node port to the release already: it follows the pods a moment later."""
+    port = NODE_PORTS[f"purchase-prediction-{environment}"]
+    try:
+        answer = httpx.get(f"http://{HERE}:{port}/forecast?limit=1", trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return bool(answer.headers.get("x-model-version") == str(wanted.model_version))

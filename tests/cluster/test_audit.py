@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.audit import audit
-from scripts.audit_report import Kind
+from scripts.audit.environment import audit
+from scripts.audit.report import Kind
+from scripts.history.repository import TRUNK
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import path_of
-from scripts.repository import TRUNK
-from scripts.rollback import open_rollback
 from tests.cluster.gitea import APPROVER, OWNER, PROMOTER, GiteaWorld, gitea_world
 
 pytestmark = pytest.mark.cluster

@@ -15,11 +15,11 @@ import yaml
 from lightkube import KubeConfig
 from lightkube.config.models import User
 
-from scripts.confirm import NotServed, Patience, Wait
-from scripts.image_registry import ImageRegistry
-from scripts.kubernetes import ClusterUnavailable, Kubernetes
-from scripts.pods import Expected
+from scripts.images.image_registry import ImageRegistry
 from scripts.release_file import Release
+from scripts.running.confirm import NotServed, Patience, Wait
+from scripts.running.kubernetes import ClusterUnavailable, Kubernetes
+from scripts.running.pods import Expected
 from tests.cluster.bed import ROOT, Bed, run
 from tests.cluster.images import store_image
 

@@ -9,14 +9,14 @@ from typing import Any, Self
 import httpx
 import pytest
 
+from scripts.check.merging import merge
 from scripts.errors import Refused
-from scripts.forge import BranchGone, MergeRefused
-from scripts.forge_http import ForgeHttp, Patience
-from scripts.git import Git, Identity
-from scripts.merging import merge
-from scripts.proposal import open_proposals
-from scripts.repository import SLOTS, TRUNK, RefUpdate, RemoteRefused, temporary_copy
-from scripts.rollback import open_rollback
+from scripts.forges.forge import BranchGone, MergeRefused
+from scripts.forges.transport import ForgeHttp, Patience
+from scripts.history.git import Git, Identity
+from scripts.history.repository import SLOTS, TRUNK, RefUpdate, RemoteRefused, temporary_copy
+from scripts.promotion.proposal import open_proposals
+from scripts.promotion.rollback import open_rollback
 from tests.cluster.gitea import APPROVER, OWNER, PROMOTER, GiteaWorld, PeoplesGitea, gitea_world
 from tests.scripts import test_check, test_merging, test_promotion, test_rollback
 from tests.scripts.test_concurrent_promotions import eight_at_once
@@ -200,7 +200,7 @@ def test_a_branch_that_goes_is_noticed_and_what_ended_keeps_its_head(world: Gite
 
 
 def test_every_page_is_read(world: GiteaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.gitea_forge._PAGE", 2)
+    monkeypatch.setattr("scripts.forges.gitea._PAGE", 2)
     with temporary_copy(world.forge) as copy:
         for number in range(1, 6):
             commit = copy.propose(TRUNK, {"x": b"%d" % number}, "x", BO, world.tick())

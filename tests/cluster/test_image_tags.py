@@ -11,7 +11,7 @@ import pytest
 
 from scripts import image_tags
 from scripts.errors import Refused
-from scripts.image_registry import ImageRegistry
+from scripts.images.image_registry import ImageRegistry
 from tests.cluster.bed import Bed
 from tests.scripts.commits import commit, repository
 

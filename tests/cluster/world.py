@@ -20,7 +20,6 @@ from tests.policies.api_server import kubectl
 
 NODE_PORTS = {STAGING: 30801, PRODUCTION: 30802}
 
-_NAMESPACES = (STAGING, PRODUCTION, PLATFORM)
 _API_KEY = {"api-key": "a-key-for-the-tests-only"}
 _STORE_KEY = {
     "access-key-id": model_store.KEYS["AWS_ACCESS_KEY_ID"],
@@ -99,9 +98,9 @@ def world() -> Iterator[World]:
 
 def clean(repository: GiteaRepository) -> None:
     """Nothing of the story is on the bed any more; images stay in the registry, under the digest of their content."""
-    argocd.remove()
+    argocd.remove(argocd.ROOT, *argocd.APPLICATIONS)
     kubectl("delete", "--ignore-not-found", "-k", str(ROOT / "policies"))
-    kubectl("delete", "namespace", *_NAMESPACES, "--ignore-not-found", "--timeout=55s")
+    kubectl("delete", "--ignore-not-found", "--timeout=55s", "-k", str(ROOT / "argo" / "bootstrap"))
     repository.remove()
 
 

@@ -5,6 +5,7 @@ Not every plugin enforces policies, and the test bed's does not, so the manifest
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -124,9 +125,14 @@ def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
 
 def _in_block(block: Manifest, address: str) -> bool:
     _only(block, {"cidr", "except"})
-    return ip_address(address) in ip_network(block["cidr"]) and not any(
-        ip_address(address) in ip_network(each) for each in block.get("except") or ()
+    return _is_in(address, block["cidr"]) and not any(
+        _is_in(address, each) for each in block.get("except") or ()
     )
+
+
+@cache
+def _is_in(address: str, cidr: str) -> bool:
+    return ip_address(address) in ip_network(cidr)
 
 
 def _is_port(wanted: Manifest, connection: Connection) -> bool:

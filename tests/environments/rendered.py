@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from scripts import render
+from scripts.manifests import render
 from scripts.release_file import Release, edit
 from tests.repository.imports import ROOT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import render
+from scripts.manifests import render
 from tests.environments.rendered import Manifest, documents, manifests, named
 from tests.repository.imports import ROOT
 

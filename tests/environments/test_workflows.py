@@ -10,9 +10,9 @@ import pytest
 
 from ml.arguments import parser as ml_parser
 from ml.settings import MlSettings
-from scripts import render
 from scripts.errors import Refused
-from scripts.image_registry import PASSWORD, USER
+from scripts.images.image_registry import PASSWORD, USER
+from scripts.manifests import render
 from scripts.promote_parser import parser as promote_parser
 from scripts.release_file import UNRELEASED, Release
 from tests.environments.connections import ends

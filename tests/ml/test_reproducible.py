@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from ml.settings import MlSettings
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """
@@ -21,7 +24,6 @@ assert sys.argv[2] == "panel" or main(["train"]) in {0, 1}
 
 def report(checkout: Path, step: str, seed: int = 7) -> dict[str, Any]:
     """What a step of the pipeline reports in a checkout of its own."""
-    checkout.mkdir(parents=True)
     shutil.copytree(ROOT / "ml", checkout / "ml", ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "ML_CODE_COMMIT": "the-same", "ML_LOG_LEVEL": "error"}
     environment.pop("ML_STATE", None)
@@ -37,9 +39,13 @@ def report(checkout: Path, step: str, seed: int = 7) -> dict[str, Any]:
     return told
 
 
-def test_two_checkouts_give_the_same_model_and_other_data_another_version(tmp_path: Path) -> None:
-    first = report(tmp_path / "here", "train")
-    second = report(tmp_path / "some" / "where else", "train")
+def test_two_checkouts_give_the_same_model_and_other_data_another_version(
+    tmp_path: Path, new_state: Callable[[Path], MlSettings]
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "some" / "where else"
+    for checkout in (here, elsewhere):
+        new_state(checkout / ".state")
+    first, second = report(here, "train"), report(elsewhere, "train")
     assert first["data_version"] == second["data_version"]
     assert first["sha256"] == second["sha256"]
     assert report(tmp_path / "other", "panel", seed=8)["data_version"] != first["data_version"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from scripts import release_file, render
+from scripts import release_file
+from scripts.manifests import render
 from tests.policies.judge import ROOT, Document
 from tests.policies.samples import documents
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from scripts.promotion import MUTABLE_TAGS
+from scripts.promotion.opening import MUTABLE_TAGS
 from tests.policies.judge import namespaces, review_of, verdicts
 from tests.policies.samples import POLICIES, Rule, Sample, policies, rules
 

@@ -1,6 +1,7 @@
 """Reads the import statements of the tree; the facts about it are asserted beside this file."""
 
 import ast
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 OURS = ("ml", "apps", "scripts")
 
 
-def modules() -> dict[str, Path]:
+@cache
+def modules() -> Mapping[str, Path]:
     """Dotted name of each of our modules and its file."""
     found = {}
     for package in OURS:
@@ -38,11 +40,11 @@ def imported_by(module: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def closure(module: str) -> frozenset[str]:
-    """Our modules that importing `module` can load, itself and the packages on the way included."""
+def closure(*roots: str) -> frozenset[str]:
+    """Our modules that importing `roots` can load, themselves and the packages on the way included."""
     known = modules()
     seen: set[str] = set()
-    todo = [module]
+    todo = list(roots)
     while todo:
         name = todo.pop()
         if name in seen or name not in known:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import render
+from scripts.manifests import render
 from scripts.release_file import Release, parse
 from tests.environments.rendered import (
     ENVIRONMENTS,
@@ -66,6 +66,11 @@ def missed(component: str, manifests: list[Manifest], release: Release) -> list[
     return wrong
 
 
+def images_of(path: str) -> dict[str, str]:
+    """Where each image comes from, by its short name."""
+    return {each["name"]: each["newName"] for each in yaml.safe_load((ROOT / path).read_text())["images"]}
+
+
 def component(name: str) -> str:
     return (ROOT / "environments/components" / name / "kustomization.yaml").read_text()
 
@@ -119,6 +124,14 @@ def test_every_container_of_ours_runs_the_released_image(environment: str, tmp_p
     ]
     assert len(images) == len(SERVICES)
     assert [image for image in images if not image.endswith(f":{RELEASES[0].image_tag}")] == []
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_a_release_needs_every_image_that_anything_runs_under_its_tag(environment: str) -> None:
+    gated = images_of(f"environments/{environment}/kustomization.yaml")
+    workflows = images_of("environments/platform/kustomization.yaml")["training"]
+    assert gated.keys() == {*SERVICES, "training"}
+    assert gated["training"] == workflows
 
 
 def test_a_model_only_release_restarts_the_forecast_pods_and_nothing_else(tmp_path: Path) -> None:

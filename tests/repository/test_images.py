@@ -44,7 +44,7 @@ def roots(image: str) -> list[str]:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_copy_lines_are_the_import_closure(image: str) -> None:
-    needed = {modules()[name] for root in roots(image) for name in closure(root)}
+    needed = {modules()[name] for name in closure(*roots(image))}
     assert {str(p.relative_to(ROOT)) for p in copied(ROOT / IMAGES[image])} == {
         str(p.relative_to(ROOT)) for p in needed
     }
@@ -56,7 +56,7 @@ def test_the_extra_lists_what_the_image_imports_and_nothing_else(service: str) -
     listed = {re.split(r"[<>=\[]", line)[0] for line in project["optional-dependencies"][service]}
     imported = {
         DISTRIBUTION.get(name, name)
-        for name in foreign(closure(f"apps.{service}.main") | closure(f"apps.{service}.__main__"))
+        for name in foreign(closure(*roots(service)))
         if name not in sys.stdlib_module_names
     }
     assert imported - BROUGHT_BY_FASTAPI == listed - CHOSEN_BY_UVICORN

@@ -1,5 +1,8 @@
 """Imports follow the arrows of the design, and each heavy library has one door."""
 
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+
 import pytest
 
 from tests.repository.imports import closure, foreign, imported_by, modules
@@ -66,6 +69,28 @@ def test_a_serving_image_imports_no_heavy_library(service: str) -> None:
 
 def test_the_closure_sees_a_heavy_library_where_there_is_one() -> None:
     """The control of the test above: training does import them."""
-    assert {"polars", "mlflow"} <= foreign(
-        closure("ml.training") | closure("ml.registry") | closure("ml.panel")
-    )
+    assert {"polars", "mlflow"} <= foreign(closure("ml.training", "ml.registry", "ml.panel"))
+
+
+def test_the_packages_of_scripts_stand_on_each_other_without_a_circle() -> None:
+    list(TopologicalSorter(_parts({name: imported_by(name) for name in modules()})).static_order())
+
+
+def test_a_circle_between_packages_is_seen() -> None:
+    circle = {
+        "scripts.check.case": {"scripts.audit.report"},
+        "scripts.audit.report": {"scripts.check.people.Refused"},
+    }
+    with pytest.raises(CycleError):
+        list(TopologicalSorter(_parts(circle)).static_order())
+
+
+def _parts(imports: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """Which part of `scripts`, a package or a module beside them, needs which others."""
+    found: dict[str, set[str]] = {}
+    for name, targets in imports.items():
+        if name.startswith("scripts."):
+            part = name.split(".")[1]
+            needed = {target.split(".")[1] for target in targets if target.startswith("scripts.")}
+            found.setdefault(part, set()).update(needed - {part})
+    return found

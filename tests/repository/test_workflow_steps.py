@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.git import Git, Identity
-from scripts.local_forge import LocalForge
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git, Identity
 from scripts.promote_parser import parser
 from tests.repository.imports import ROOT
 from tests.repository.workflows import Step, load, step, steps

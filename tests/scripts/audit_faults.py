@@ -5,14 +5,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from scripts.audit_report import Kind
-from scripts.forge import PullRequest
-from scripts.git import Identity
-from scripts.merging import merge_message
+from scripts.audit.report import Kind
+from scripts.check.merging import merge_message
+from scripts.evidence.rules import rules_path_of
+from scripts.forges.forge import PullRequest
+from scripts.history.git import Identity
+from scripts.history.repository import TRUNK, RefUpdate, temporary_copy
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import path_of
-from scripts.repository import TRUNK, RefUpdate, temporary_copy
-from scripts.rollback import open_rollback
-from scripts.rules import rules_path_of
 from tests.scripts.world import ANYTHING_GOES, World
 
 ENVIRONMENT = "production"

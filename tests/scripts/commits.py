@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.git import Git, Identity
+from scripts.history.git import Git, Identity
 
 ANNA = Identity("anna", "anna@example.com")
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

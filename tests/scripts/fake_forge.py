@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from scripts.git import Git, Identity
+from scripts.history.git import Git, Identity
 
 OWNER, NAME = "shop", "environments"
 TOKENS = {"token-of-promoter": "promoter", "token-of-approver": "approver", "token-of-person": "bo"}
@@ -120,7 +120,11 @@ class FakeForge(ABC):
         return [f"{each.method} {each.path}" for each in self.exchanges if each.method != "GET"]
 
     def branch_head(self, branch: str) -> str | None:
-        return self.git.ref(f"refs/heads/{branch}")
+        """Read where git keeps it: every request asks, and a git process for each takes longer than the rest."""
+        try:
+            return (self.git.directory / "refs" / "heads" / branch).read_text().strip()
+        except FileNotFoundError:
+            return None
 
     def pull(self, number: int) -> FakePull | None:
         return next((pull for pull in self.pulls if pull.number == number), None)

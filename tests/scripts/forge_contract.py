@@ -1,4 +1,4 @@
-"""What `scripts.forge.Forge` promises, as tests of whatever is served as `up`."""
+"""What `scripts.forges.forge.Forge` promises, as tests of whatever is served as `up`."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from scripts.errors import Refused
-from scripts.forge import BranchGone, MergeRefused
+from scripts.forges.forge import BranchGone, MergeRefused
 from tests.scripts.served_forge import BRANCH, Served
 
 __all__ = [

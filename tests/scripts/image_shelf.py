@@ -1,4 +1,4 @@
-"""A registry in memory that speaks the distribution API's manifests: what `scripts.image_registry` asks for."""
+"""A registry in memory that speaks the distribution API's manifests: what `scripts.images.image_registry` asks for."""
 
 import base64
 import hashlib

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from scripts.demo import PORTS
+from scripts.demo.__main__ import PORTS
 
 ROOT = Path(__file__).parents[2]
 UP = "every step did what it says"

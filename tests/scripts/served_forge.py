@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.forge_http import Patience
-from scripts.forges import forge_at
-from scripts.git import Git, Identity
-from scripts.gitea_forge import GiteaForge
-from scripts.github_forge import GitHubForge
+from scripts.forges.by_address import forge_at
+from scripts.forges.gitea import GiteaForge
+from scripts.forges.github import GitHubForge
+from scripts.forges.transport import Patience
+from scripts.history.git import Git, Identity
 from tests.scripts.fake_forge import NAME, OWNER, TOKENS, FakeForge, Fault
 from tests.scripts.fake_gitea import FakeGitea
 from tests.scripts.fake_github import FakeGitHub

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.aliases import CHAMPION, AliasState, mirror, reconciled
 from scripts.errors import Refused
+from scripts.running.aliases import CHAMPION, AliasState, mirror, reconciled
 from tests.scripts.world import World
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.audit import audit
-from scripts.audit_report import WAY_OUT, Finding, Kind, digest_of
+from scripts.audit.environment import audit
+from scripts.audit.report import WAY_OUT, Finding, Kind, digest_of
 from scripts.errors import Refused
-from scripts.forge import PullRequest
-from scripts.local_forge import LocalForge
+from scripts.evidence.rules import rules_path_of
+from scripts.forges.forge import PullRequest
+from scripts.forges.local import LocalForge
+from scripts.history.repository import TRUNK
 from scripts.release_file import path_of
-from scripts.repository import TRUNK
-from scripts.rules import rules_path_of
 from tests.scripts import promotions_at_scale
 from tests.scripts.audit_faults import (
     ENVIRONMENT,

@@ -15,7 +15,9 @@ time.sleep(60)
 
 
 def bound(*command: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "scripts.bound_command", *command], stdin=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.demo.bound_command", *command], stdin=subprocess.PIPE
+    )
 
 
 def test_the_exit_code_is_handed_on() -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts import gates
-from scripts.bridge import Bridge, Wish
-from scripts.check import Checked, checked
+from scripts.check.proposal import Checked, checked
 from scripts.errors import Broken, Refused
-from scripts.evidence import Evidence, Waiver
-from scripts.forge import PullRequest
-from scripts.git import Identity
-from scripts.promotion import open_promotion
-from scripts.pull_request import promotion_body
+from scripts.evidence import gates
+from scripts.evidence.record import Evidence, Waiver
+from scripts.evidence.rules import parse_rules, rules_path_of
+from scripts.forges.forge import PullRequest
+from scripts.history.git import Identity
+from scripts.history.repository import TRUNK, RefUpdate, Repository, temporary_copy
+from scripts.promotion.bridge import Bridge, Wish
+from scripts.promotion.opening import open_promotion
+from scripts.promotion.pull_request import promotion_body
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import edit, evidence_path_of
-from scripts.repository import TRUNK, RefUpdate, Repository, temporary_copy
-from scripts.rollback import open_rollback
-from scripts.rules import parse_rules, rules_path_of
 from tests.scripts.test_promotion import flip_a_byte, remove_bundle, remove_snapshot
 from tests.scripts.world import FROM_STAGING, World, no_kustomize, release_diff
 

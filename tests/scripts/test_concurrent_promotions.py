@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.errors import Refused
-from scripts.proposal import open_proposals
-from scripts.repository import SLOTS, TRUNK
+from scripts.history.repository import SLOTS, TRUNK
+from scripts.promotion.proposal import open_proposals
 from tests.scripts.test_killed_anywhere import end_of, in_a_child
 from tests.scripts.world import World
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from scripts import confirm as confirming
-from scripts.aliases import CHAMPION
-from scripts.confirm import Clock, NotServed, Patience, Wait, confirm, expected_of
 from scripts.errors import Broken, Refused
-from scripts.evidence import Evidence, Model
-from scripts.kubernetes import ClusterUnavailable, NoAnswer, Pod
-from scripts.pods import Expected, look
+from scripts.evidence.record import Evidence, Model
+from scripts.history.repository import temporary_copy
+from scripts.manifests.render import NoKustomize
 from scripts.release_file import Release, edit, evidence_path_of, path_of
-from scripts.render import NoKustomize
-from scripts.repository import temporary_copy
+from scripts.running import confirm as confirming
+from scripts.running.aliases import CHAMPION
+from scripts.running.confirm import Clock, NotServed, Patience, Wait, confirm, expected_of
+from scripts.running.kubernetes import ClusterUnavailable, NoAnswer, Pod
+from scripts.running.pods import Expected, look
 from tests.scripts.world import World
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scripts.deployment_history import DeploymentHistory, live_file, read, replay
 from scripts.errors import Refused
-from scripts.git import Commit
+from scripts.history.deployment_history import DeploymentHistory, live_file, read, replay
+from scripts.history.git import Commit
+from scripts.history.repository import TRUNK
 from scripts.release_file import Release, path_of
-from scripts.repository import TRUNK
 from tests.scripts.world import RELEASE, World
 
 UNRELEASED = "0-unreleased"

@@ -30,12 +30,12 @@ from typing import Any
 
 import pytest
 
-from scripts.dora import metrics
 from scripts.errors import Refused
-from scripts.git import Git, Identity
-from scripts.local_forge import LocalForge
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git, Identity
+from scripts.history.repository import TRUNK
 from scripts.release_file import path_of
-from scripts.repository import TRUNK
+from scripts.status.dora import metrics
 from tests.scripts.world import RELEASE, World
 
 NONE = {"count": 0, "median": None, "p90": None}

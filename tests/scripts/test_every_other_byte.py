@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from scripts.bridge import Wish
-from scripts.git import Git
-from scripts.promotion import open_promotion
+from scripts.history.git import Git
+from scripts.history.repository import TRUNK
+from scripts.promotion.bridge import Wish
+from scripts.promotion.opening import open_promotion
 from scripts.release_file import Release, edit, evidence_path_of, path_of
-from scripts.repository import TRUNK
 from tests.scripts.test_release_file import files
 from tests.scripts.world import World
 

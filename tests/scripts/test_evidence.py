@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scripts.errors import Refused
-from scripts.evidence import Drift, Evidence, Waiver
+from scripts.evidence.record import Drift, Evidence, Waiver
 from tests.scripts.test_pull_request import evidence
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scripts.errors import Broken, Refused
-from scripts.forge import BranchGone, MergeRefused
-from scripts.forge_http import ForgeRefused, Patience
+from scripts.forges.forge import BranchGone, MergeRefused
+from scripts.forges.transport import ForgeRefused, Patience
 from tests.scripts.fake_forge import Answer, FakeForge, Fault
 from tests.scripts.served_forge import BRANCH, SHAPES, Served, served
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from scripts.forge_http import ForgeHttp, Patience
-from scripts.gitea_forge import GiteaForge
-from scripts.github_forge import GitHubForge
+from scripts.forges.gitea import GiteaForge
+from scripts.forges.github import GitHubForge
+from scripts.forges.transport import ForgeHttp, Patience
 from tests.scripts import test_check, test_merging, test_promotion, test_rollback
 from tests.scripts.fake_forge import NAME, OWNER, TOKENS, FakeForge
 from tests.scripts.github_description import replayed

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from scripts import git_credentials
 from scripts.errors import Broken, Refused
-from scripts.forge_http import Patience
-from scripts.forges import Kind, forge_at
-from scripts.git import Git, GitFailed
-from scripts.gitea_forge import GiteaForge
-from scripts.github_forge import GitHubForge
-from scripts.local_forge import LocalForge
-from scripts.repository import RemoteRefused, Repository, temporary_copy
+from scripts.forges import git_credentials
+from scripts.forges.by_address import Kind, forge_at
+from scripts.forges.gitea import GiteaForge
+from scripts.forges.github import GitHubForge
+from scripts.forges.local import LocalForge
+from scripts.forges.transport import Patience
+from scripts.history.git import Git, GitFailed
+from scripts.history.repository import RemoteRefused, Repository, temporary_copy
 from tests.scripts.fake_forge import Answer, Fault
 from tests.scripts.served_forge import SHAPES, Served, served
 from tests.scripts.world import World
@@ -114,10 +114,13 @@ def test_the_account_is_read_from_the_forge_and_not_believed(up: Served) -> None
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
 @pytest.mark.parametrize("how", ["refuse", "cut"])
 def test_the_token_is_in_no_error_and_no_log(
-    up: Served, caplog: pytest.LogCaptureFixture, status: int, how: str
+    up: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, status: int, how: str
 ) -> None:
     """Even when the forge repeats it."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(
+        logging.getLogger("httpx"), "disabled", False
+    )  # as a library's logging setup leaves it
     said = Answer(status, {"message": f"token {TOKEN} is bad", "errors": [{"message": TOKEN}]})
     up.fake.faults.append(Fault("GET", "/pulls/1", how, said, times=99))
     with pytest.raises((Refused, Broken)) as caught:

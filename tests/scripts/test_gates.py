@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts import gates
 from scripts.errors import Refused
-from scripts.evidence import Drift, Evidence, Gate, Traffic, Verdict, Waiver
-from scripts.gates import GateClosed
-from scripts.rules import Rules, parse_rules
+from scripts.evidence import gates
+from scripts.evidence.gates import GateClosed
+from scripts.evidence.record import Drift, Evidence, Gate, Traffic, Verdict, Waiver
+from scripts.evidence.rules import Rules, parse_rules
 from tests.scripts.test_pull_request import NEW, evidence
 from tests.scripts.world import ANYTHING_GOES, FROM_STAGING, IMAGES
 

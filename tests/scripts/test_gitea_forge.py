@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import Refused
-from scripts.forge import MergeRefused
+from scripts.forges.forge import MergeRefused
 from tests.scripts.fake_gitea import FakeGitea
 from tests.scripts.forge_contract import *  # noqa: F403 - the tests that every forge passes
 from tests.scripts.served_forge import BRANCH, Served, served

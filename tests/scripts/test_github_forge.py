@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from scripts.github_forge import API_VERSION
+from scripts.forges.github import API_VERSION
 from tests.scripts.fake_forge import Exchange
 from tests.scripts.fake_github import FakeGitHub
 from tests.scripts.forge_contract import *  # noqa: F403 - the tests that every forge passes

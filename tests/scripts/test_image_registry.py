@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from scripts.errors import Broken, Refused
-from scripts.image_registry import PASSWORD, USER, ImageRegistry
-from scripts.release_images import digests, refuse_moved, refuse_untried
+from scripts.images.image_registry import PASSWORD, USER, ImageRegistry
+from scripts.images.release_images import digests, refuse_moved, refuse_untried
 from tests.scripts.world import World
 
 IMAGE = "registry.example.com/shop/forecast"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.git import Git
-from scripts.image_sources import changed_images, dockerfiles, sources
+from scripts.history.git import Git
+from scripts.images.image_sources import changed_images, dockerfiles, sources
 from tests.repository.imports import ROOT, closure, modules
 from tests.scripts.commits import ANNA, AT, Files, commit, repository
 
@@ -43,7 +43,7 @@ def test_the_sources_are_the_import_closure_the_lock_and_what_comes_with_them(
     found = sources(git, head, f"apps/{service}/Dockerfile")
     imported = {
         str(modules()[name].relative_to(ROOT))
-        for name in closure(f"apps.{service}.main") | closure(f"apps.{service}.__main__")
+        for name in closure(f"apps.{service}.main", f"apps.{service}.__main__")
     }
     assert {path for path in found if path.endswith(".py")} == imported
     assert {f"requirements/{service}.txt", f"apps/{service}/Dockerfile", ".dockerignore"} <= set(found)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scripts import image_tags
 from scripts.errors import Refused
-from scripts.image_registry import ImageRegistry
+from scripts.images.image_registry import ImageRegistry
 from tests.scripts.commits import commit, repository
 from tests.scripts.image_shelf import Shelf
 

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import pytest
 
-from scripts.git import Git
-from scripts.local_forge import LocalForge
-from scripts.proposal import open_proposals
-from scripts.rollback import open_rollback
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git
+from scripts.promotion.proposal import open_proposals
+from scripts.promotion.rollback import open_rollback
 from tests.scripts.world import World
 
 KILLED = 137

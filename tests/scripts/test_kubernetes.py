@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lightkube import KubeConfig
 
-from scripts.kubernetes import ClusterUnavailable, Kubernetes, NoAnswer, Pod
+from scripts.running.kubernetes import ClusterUnavailable, Kubernetes, NoAnswer, Pod
 from tests.scripts.free_port import free_port
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

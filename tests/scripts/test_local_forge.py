@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import Broken, Refused
-from scripts.forge import BranchGone, MergeRefused
-from scripts.git import Git, Identity
-from scripts.local_forge import LocalForge
-from scripts.repository import TRUNK, RefUpdate, temporary_copy
+from scripts.forges.forge import BranchGone, MergeRefused
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git, Identity
+from scripts.history.repository import TRUNK, RefUpdate, temporary_copy
 from tests.scripts.world import World
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from scripts import local_services
-from scripts.local_services import LocalServices, NotReady, Service
+from scripts.demo import local_services
+from scripts.demo.local_services import LocalServices, NotReady, Service
 from scripts.release_file import Release
 from tests.scripts.free_port import free_port
 from tests.scripts.tiny_service import BROKEN_SHA256
@@ -159,7 +159,7 @@ RUN_AND_PRINT_PIDS = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from scripts.local_services import LocalServices, Service
+from scripts.demo.local_services import LocalServices, Service
 from scripts.release_file import Release
 NONE = Release(image_tag="none", model_version=0, model_sha256="0" * 64)
 runner = LocalServices([Service("plain", "tests.scripts.tiny_service", int(sys.argv[2]))],

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import Refused
-from scripts.forge import MergeRefused
-from scripts.local_forge import LocalForge
+from scripts.forges.forge import MergeRefused
+from scripts.forges.local import LocalForge
+from scripts.history.repository import TRUNK
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import edit, path_of
-from scripts.repository import TRUNK
-from scripts.rollback import open_rollback
 from tests.scripts.test_check import forge, more_files, other_image
 from tests.scripts.world import World
 

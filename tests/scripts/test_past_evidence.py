@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts import deployment_history
-from scripts.deployment_history import DeploymentHistory
 from scripts.errors import Refused
-from scripts.git import Git
-from scripts.past_evidence import evidence_that_brought
+from scripts.history import deployment_history
+from scripts.history.deployment_history import DeploymentHistory
+from scripts.history.git import Git
+from scripts.history.past_evidence import evidence_that_brought
+from scripts.history.repository import TRUNK
 from scripts.release_file import evidence_path_of
-from scripts.repository import TRUNK
 from tests.scripts.world import World
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ml.errors import StoreUnavailable
-from scripts.plan import plan
+from scripts.status.plan import plan
 from tests.scripts.test_promotion import flip_a_byte
 from tests.scripts.world import World
 

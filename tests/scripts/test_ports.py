@@ -3,7 +3,7 @@
 import os
 import socket
 
-from scripts import ports
+from scripts.demo import ports
 from tests.scripts.free_port import free_port
 
 

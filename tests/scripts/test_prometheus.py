@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from scripts import prometheus
 from scripts.errors import Refused
-from scripts.prometheus import NotMeasured, Prometheus
+from scripts.evidence import prometheus
+from scripts.evidence.prometheus import NotMeasured, Prometheus
 from tests.scripts.free_port import free_port
 
 AT = datetime(2026, 11, 1, 10, tzinfo=UTC)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from ml.errors import StoreUnavailable
-from scripts import promote_verbs, repository
-from scripts.candidate import Models
-from scripts.git import Git, GitFailed
+from scripts import promote_verbs
+from scripts.evidence.candidate import Models
+from scripts.history import repository
+from scripts.history.git import Git, GitFailed
 from scripts.outside import Outside
 from scripts.promote import main
 from tests.scripts.free_port import free_port

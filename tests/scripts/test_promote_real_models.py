@@ -11,9 +11,9 @@ from ml.model_store import ModelStore
 from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.snapshot import snapshot_bytes
-from scripts.candidate import BENCHMARK, VERDICT
-from scripts.evidence import Evidence
-from scripts.git import Git
+from scripts.evidence.candidate import BENCHMARK, VERDICT
+from scripts.evidence.record import Evidence
+from scripts.history.git import Git
 from scripts.promote import main
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes

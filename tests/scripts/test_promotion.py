@@ -9,15 +9,15 @@ import pytest
 
 from ml.errors import ModelNotFound
 from scripts.errors import Broken, Refused
-from scripts.evidence import Evidence, Waiver
-from scripts.forge import BranchGone, PullRequest
-from scripts.git import Git
-from scripts.local_forge import LocalForge
-from scripts.proposal import open_proposals
-from scripts.pull_request import evidence_in
+from scripts.evidence.record import Evidence, Waiver
+from scripts.forges.forge import BranchGone, PullRequest
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git
+from scripts.history.repository import TRUNK, Repository
+from scripts.promotion.proposal import open_proposals
+from scripts.promotion.pull_request import evidence_in
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import evidence_path_of
-from scripts.repository import TRUNK, Repository
-from scripts.rollback import open_rollback
 from tests.scripts.world import RELEASE, World
 
 
@@ -387,23 +387,36 @@ def test_a_model_older_than_the_live_one_is_not_proposed(world: World) -> None:
         world.open("1")
 
 
+def test_after_a_persons_revert_proposals_open_nothing_and_a_newer_one_opens_once(two_live: World) -> None:
+    revert_and_propose(two_live, proposals=6)
+
+
+@pytest.mark.soak
 def test_after_a_persons_revert_a_hundred_proposals_open_nothing_and_a_newer_one_opens_once(
     two_live: World,
 ) -> None:
-    first = two_live.promoted[1].release
-    second = two_live.promoted[2]
-    before = two_live.file()
-    two_live.revert_as_person(second.commit)
-    assert two_live.live() == first
-    refs = two_live.refs()
-    for attempt in range(100):
+    revert_and_propose(two_live, proposals=100)
+
+
+def revert_and_propose(world: World, proposals: int) -> None:
+    first, second = (world.promoted[version] for version in (1, 2))
+    before = world.file()
+    world.revert_as_person(second.commit)
+    assert world.live() == first.release
+    propose_what_is_held(world, proposals)
+    world.train(3)
+    assert [world.open().action for _ in range(3)] == ["opened", "found", "found"]
+    assert world.file() != before
+
+
+def propose_what_is_held(world: World, proposals: int) -> None:
+    """Model 2 again and again, with its own image and with later ones: each is refused, and nothing moves."""
+    refs = world.refs()
+    for attempt in range(proposals):
         with pytest.raises(Refused) as caught:
-            two_live.open("2", "abc1234" if attempt % 2 else f"later{attempt}")
+            world.open("2", "abc1234" if attempt % 2 else f"later{attempt}")
         assert caught.value.reason == "held"
-    assert two_live.refs() == refs
-    two_live.train(3)
-    assert [two_live.open().action for _ in range(3)] == ["opened", "found", "found"]
-    assert two_live.file() != before
+    assert world.refs() == refs
 
 
 def test_an_un_held_release_is_proposed_and_merged_again(two_live: World) -> None:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.errors import Refused
-from scripts.evidence import Drift, Evidence, Gate, Model, Traffic, Verdict, Waiver
-from scripts.papers import Calibration, DataQuality, Interval, Segment, Segments
-from scripts.pull_request import MAX_CHARACTERS, evidence_in, promotion_body
+from scripts.evidence.papers import Calibration, DataQuality, Interval, Segment, Segments
+from scripts.evidence.record import Drift, Evidence, Gate, Model, Traffic, Verdict, Waiver
+from scripts.promotion.pull_request import MAX_CHARACTERS, evidence_in, promotion_body
 from scripts.release_file import Release
 
 NOW = Release(image_tag="abc1234", model_version=11, model_sha256="a" * 64)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts import render
-from scripts.bridge import Bridge, Wish
-from scripts.local_forge import LocalForge
-from scripts.promotion import open_promotion
-from scripts.repository import TRUNK
+from scripts.forges.local import LocalForge
+from scripts.history.repository import TRUNK
+from scripts.manifests import render
+from scripts.promotion.bridge import Bridge, Wish
+from scripts.promotion.opening import open_promotion
 from tests.scripts.world import World
 
 ROOT = Path(__file__).parents[2]

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from scripts.forge import Forge
+from scripts.forges.forge import Forge
+from scripts.history.repository import temporary_copy
 from scripts.release_file import path_of
-from scripts.report import history, states
-from scripts.repository import temporary_copy
+from scripts.status.report import history, states
 from tests.scripts.world import RELEASE, World
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from scripts.errors import Broken
-from scripts.git import Commit, Git, GitFailed, Identity
-from scripts.repository import TRUNK, RefUpdate, RemoteRefused, Repository, temporary_copy
+from scripts.history.git import Commit, Git, GitFailed, Identity
+from scripts.history.repository import TRUNK, RefUpdate, RemoteRefused, Repository, temporary_copy
 from tests.scripts.world import World
 
 ADA = Identity("ada", "ada@x.invalid")
@@ -56,7 +56,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, times: int, *, after: bool) -> list
         raise GitFailed(arguments, "connection reset")
 
     monkeypatch.setattr(Git, "run", run)
-    monkeypatch.setattr("scripts.repository.time.sleep", lambda _: None)
+    monkeypatch.setattr("scripts.history.repository.time.sleep", lambda _: None)
     return tries
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts import required_check
-from scripts.bridge import Bridge
-from scripts.change_check import Change, change_of
+from scripts.check import required as required_check
+from scripts.check.change import Change, change_of
+from scripts.check.required import Question, check
 from scripts.errors import Broken, Refused
-from scripts.forge import PullRequest
-from scripts.git import Identity
-from scripts.local_forge import LocalForge
-from scripts.repository import TRUNK, RefUpdate, temporary_copy
-from scripts.required_check import Question, check
+from scripts.forges.forge import PullRequest
+from scripts.forges.local import LocalForge
+from scripts.history.git import Identity
+from scripts.history.repository import TRUNK, RefUpdate, temporary_copy
+from scripts.promotion.bridge import Bridge
 from tests.scripts.test_check import back
 from tests.scripts.world import World, no_kustomize
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import Broken, Refused
-from scripts.evidence import Evidence
-from scripts.promotion import Opened
-from scripts.proposal import open_proposals
+from scripts.evidence.record import Evidence
+from scripts.history.repository import TRUNK
+from scripts.promotion.opening import Opened
+from scripts.promotion.proposal import open_proposals
+from scripts.promotion.rollback import open_rollback
 from scripts.release_file import edit, evidence_path_of, path_of
-from scripts.repository import TRUNK
-from scripts.rollback import open_rollback
-from tests.scripts.test_promotion import remove_bundle, remove_snapshot
+from tests.scripts.test_promotion import propose_what_is_held, remove_bundle, remove_snapshot
 from tests.scripts.world import IMAGES, RELEASE, World
 
 Damage = Callable[[World, str], None]
@@ -50,17 +50,21 @@ def test_its_message_is_gits_own_and_its_diff_only_the_release(two_live: World) 
     assert "stays held" in opened.pull_request.body
 
 
+def test_what_was_rolled_back_is_held_when_it_is_proposed_again(two_live: World) -> None:
+    roll_back_and_propose(two_live, proposals=6)
+
+
+@pytest.mark.soak
 def test_what_was_rolled_back_is_held_and_a_newer_model_is_not(two_live: World) -> None:
-    roll_back(two_live)
-    two_live.merge()
-    refs = two_live.refs()
-    for attempt in range(100):
-        with pytest.raises(Refused) as caught:
-            two_live.open("2", "abc1234" if attempt % 2 else f"later{attempt}")
-        assert caught.value.reason == "held"
-    assert two_live.refs() == refs
-    two_live.train(3)
-    assert [two_live.open().action for _ in range(3)] == ["opened", "found", "found"]
+    roll_back_and_propose(two_live, proposals=100)
+
+
+def roll_back_and_propose(world: World, proposals: int) -> None:
+    roll_back(world)
+    world.merge()
+    propose_what_is_held(world, proposals)
+    world.train(3)
+    assert [world.open().action for _ in range(3)] == ["opened", "found", "found"]
 
 
 def test_a_second_rollback_goes_further_back(world: World) -> None:

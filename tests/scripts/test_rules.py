@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.repository import TRUNK
-from scripts.rules import BadRules, parse_rules, rules_of, rules_path_of
+from scripts.evidence.rules import BadRules, parse_rules, rules_of, rules_path_of
+from scripts.history.repository import TRUNK
 from tests.scripts.world import FROM_STAGING, World
 
 ROOT = Path(__file__).parents[2]

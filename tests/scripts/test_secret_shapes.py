@@ -3,9 +3,9 @@
 import pytest
 
 from scripts.errors import Refused
-from scripts.evidence import Waiver
-from scripts.pull_request import promotion_body, rollback_body
-from scripts.secret_shapes import SHAPES, hidden, refuse_secrets
+from scripts.evidence.record import Waiver
+from scripts.promotion.pull_request import promotion_body, rollback_body
+from scripts.promotion.secret_shapes import SHAPES, hidden, refuse_secrets
 from tests.scripts.test_pull_request import NEW, NOW, evidence
 from tests.scripts.world import World
 

@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts import soak
-from scripts.bridge import Bridge, Wish
 from scripts.errors import Refused
-from scripts.evidence import Waiver
-from scripts.prometheus import Prometheus
-from scripts.promotion import Opened, open_promotion, prepared
-from scripts.pull_request import evidence_in
-from scripts.repository import Repository, temporary_copy
+from scripts.evidence import soak
+from scripts.evidence.prometheus import Prometheus
+from scripts.evidence.record import Waiver
+from scripts.history.repository import Repository, temporary_copy
+from scripts.promotion.bridge import Bridge, Wish
+from scripts.promotion.opening import Opened, open_promotion, prepared
+from scripts.promotion.pull_request import evidence_in
 from tests.scripts.watched import http_answer
 from tests.scripts.world import FROM_STAGING, RELEASE, World
 

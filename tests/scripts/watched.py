@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from scripts.errors import Refused
-from scripts.prometheus import Series
+from scripts.evidence.prometheus import Series
 from scripts.release_file import Release
 
 SCRAPE_SECONDS = 15

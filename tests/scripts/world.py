@@ -13,16 +13,16 @@ from typing import Any
 
 from ml.errors import BundleRefused, ModelNotFound
 from ml.model_store import ModelStore
-from scripts.bridge import Bridge, Wish
-from scripts.candidate import BENCHMARK, VERDICT, Models
-from scripts.git import Git
-from scripts.local_forge import LocalForge
-from scripts.merging import Merged, merge
-from scripts.promotion import Opened, open_promotion
+from scripts.check.merging import Merged, merge
+from scripts.evidence.candidate import BENCHMARK, VERDICT, Models
+from scripts.evidence.rules import rules_path_of
+from scripts.forges.local import LocalForge
+from scripts.history.git import Git
+from scripts.history.repository import TRUNK, Repository
+from scripts.manifests.render import NoKustomize
+from scripts.promotion.bridge import Bridge, Wish
+from scripts.promotion.opening import Opened, open_promotion
 from scripts.release_file import Release, parse, path_of
-from scripts.render import NoKustomize
-from scripts.repository import TRUNK, Repository
-from scripts.rules import rules_path_of
 from tests.scripts.watched import MemoryImages, MemoryMetrics
 
 RELEASE = b"""# What runs here. Edited by scripts/promote.py, line by line.
@@ -135,8 +135,8 @@ def overlay(environment: str) -> bytes:
 
 def release_diff(repository: Repository, base: str, head: str, environment: str) -> str:
     """In place of kustomize, whose start takes longer than most tests: how the release file changes."""
-    sides = ((repository.read(each, path_of(environment)) or b"").decode() for each in (base, head))
-    before, after = (side.splitlines(keepends=True) for side in sides)
+    sides = repository.blobs([f"{commit}:{path_of(environment)}" for commit in (base, head)])
+    before, after = ((side or b"").decode().splitlines(keepends=True) for side in sides)
     return "".join(difflib.unified_diff(before, after, f"{environment} before", f"{environment} after"))
 
 

@@ -13,14 +13,14 @@ import pytest
 from prometheus_client import Gauge
 
 from apps.chassis.metrics import Metrics
-from scripts import soak
 from scripts.errors import Refused
-from scripts.evidence import Drift, Traffic
-from scripts.git import Commit
-from scripts.prometheus import NotMeasured, Prometheus
+from scripts.evidence import soak
+from scripts.evidence.prometheus import NotMeasured, Prometheus
+from scripts.evidence.record import Drift, Traffic
+from scripts.evidence.release_source import Source
+from scripts.evidence.rules import Limits
+from scripts.history.git import Commit
 from scripts.release_file import Release
-from scripts.release_source import Source
-from scripts.rules import Limits
 from tests.scripts.free_port import free_port
 
 pytestmark = pytest.mark.system

@@ -33,7 +33,7 @@ BENCHMARK = [
 
 
 def evidence(candidate: str, **changes: Any) -> dict[str, Any]:
-    """An evidence file as `scripts.evidence` writes it; a field that the console does not know is among them."""
+    """An evidence file as `scripts.evidence.record` writes it; a field that the console does not know is among them."""
     return {
         "format": 1,
         "environment": "local",

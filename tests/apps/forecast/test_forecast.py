@@ -17,7 +17,7 @@ from apps.forecast.schemas import Forecast
 from apps.forecast.serving import DRIFT_STATES
 from ml.model_store import ModelStore
 from ml.product_history import ProductHistory
-from scripts.soak import DRIFT_ANSWERS, queries
+from scripts.evidence.soak import DRIFT_ANSWERS, queries
 from tests.apps.client import Client, answering
 from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later, stored_shop
 from tests.apps.process import listener, running

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.decisions import Economics, decide
+from ml.decisions import AdHistory, Economics, decide
 from ml.errors import ImpossibleEconomics
 
 MASS = [math.exp(k * math.log(50) - 50 - math.lgamma(k + 1)) for k in range(120)]
@@ -101,3 +101,67 @@ def test_a_longer_lead_time_needs_less_than_the_multiple_of_a_month() -> None:
 def test_impossible_numbers_pass_through() -> None:
     with pytest.raises(ImpossibleEconomics):
         decide(forecast(price_cents=None), {})
+
+
+def test_errors_that_stay_over_months_ask_for_more_stock() -> None:
+    three = {"lead_time_months": 2, "cost_cents": 200}
+    apart = decide(forecast(), three)["stock"]
+    together = decide(forecast(), three | {"month_correlation": 0.5})["stock"]
+    one = decide(forecast(), {"cost_cents": 200})["stock"]
+    assert apart["stock_units"] < together["stock_units"] <= 3 * one["stock_units"]
+
+
+def test_the_reason_comes_in_turkish_with_the_same_numbers() -> None:
+    answer = decide(forecast(), {"on_hand_units": 20, "ad_spend_cents": 500})
+    told, stock = answer["reason_tr"], answer["stock"]
+    assert f"{stock['order_units']} adet sipariş edin" in told
+    assert f"elde {stock['available_units']} adet olur" in told
+    assert "varsayılan esneklik" in told
+    assert "3 ay için" in decide(forecast(), {"lead_time_months": 2})["reason_tr"]
+
+
+def test_a_vague_product_takes_less_of_the_same_advice() -> None:
+    sparse = [0.9, *[0.0] * 299, 0.1]
+    clear, vague = (
+        decide(forecast(probability_mass=mass), {"cost_cents": 100})["sizing"] for mass in (MASS, sparse)
+    )
+    assert clear["take_share"] == 1.0
+    assert vague["take_share"] < 1.0
+    assert vague["order_units"] == 0 or vague["order_units"] < 300
+
+
+def test_the_sized_order_stays_in_packs() -> None:
+    sparse = [0.5, *[0.0] * 99, 0.5]
+    answer = decide(forecast(probability_mass=sparse), {"pack_units": 7, "cost_cents": 300})
+    assert answer["sizing"]["order_units"] % 7 == 0
+    assert answer["sizing"]["order_units"] < answer["stock"]["order_units"]
+    least = decide(forecast(probability_mass=sparse), {"minimum_order_units": 100, "cost_cents": 300})
+    assert least["sizing"]["order_units"] in (0, least["stock"]["order_units"])
+
+
+def test_advertising_follows_the_products_own_months_where_they_say_something() -> None:
+    spend = [1_000 + 500 * (k % 5) for k in range(24)]
+    units = [30 + 0.02 * x for x in spend]
+    answer = decide(forecast(), {"ad_spend_cents": 2_000}, ad_history=AdHistory(spend, units))
+    assert answer["advertising"]["elasticity_source"] == "fitted"
+    assert "own months" in answer["reason"]
+    flat = decide(forecast(), {"ad_spend_cents": 2_000}, ad_history=AdHistory([2_000] * 24, units))
+    assert flat["advertising"]["elasticity_source"] == "prior"
+
+
+def test_scenarios_count_the_planned_advertising() -> None:
+    """Expected: the profit of the stock, and what the change of advertising adds under both responses."""
+    answer = decide(forecast(), {"ad_spend_cents": 500, "ad_elasticity": 0.1, "ad_elasticity_error": 0.0})
+    gain = answer["advertising"]["expected_profit_change_cents"]
+    expected = answer["stock"]["expected_profit_cents"] + gain
+    assert gain > 0
+    assert answer["scenarios"]["expected"]["profit_cents"] == pytest.approx(expected, abs=2)
+
+
+def test_a_cautious_reason_says_what_counts() -> None:
+    answer = decide(forecast(), {"cvar_share": 0.2, "goodwill_cents": 500})
+    assert "the mean of the worst 20% of outcomes" in answer["reason"]
+    assert "en kötü %20" in answer["reason_tr"]
+    assert "talep 50,0 adet" in answer["reason_tr"]
+    assert "reklam %+20," in decide(forecast(), {"ad_spend_cents": 500})["reason_tr"]
+    assert decide(forecast(), {"on_hand_units": 50})["reason"].startswith("Order 1 unit to")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml.decisions.demand import Demand
-from ml.decisions.risk import cost_at_risk, level, risk_cuts
+from ml.decisions.risk import cost_at_risk, level, risk_cuts, take_share
 from ml.decisions.stock import newsvendor
 
 TIGHT = [98.0, 98.5, 99.0, 100.0, 101.0, 101.5, 102.0, 103.0]
@@ -58,3 +58,27 @@ def _default_risk(quantiles: list[float]) -> float:
     demand = Demand.from_quantiles(quantiles)
     stock, _ = newsvendor(demand, 0.4, 0.312)
     return cost_at_risk(demand, stock, 0.4, 0.312)
+
+
+def test_the_share_to_take_is_worked_by_hand() -> None:
+    """Gain 100 or lose 50, even chances: mean 25, variance 75^2; 25 x 180 / 5,625 = 0.8."""
+    change, even = np.array([100.0, -50.0]), np.array([0.5, 0.5])
+    assert take_share(change, even, 180.0) == pytest.approx(0.8)
+    assert take_share(change, even, 180.0, aversion=2.0) == pytest.approx(0.4)
+    assert take_share(change * 100, even, 18_000.0) == pytest.approx(0.8)
+
+
+def test_a_sure_gain_is_taken_whole_and_a_loss_not_at_all() -> None:
+    assert take_share(np.array([5.0, 5.0]), np.array([0.5, 0.5]), 1.0) == 1.0
+    assert take_share(np.array([5.0, -9.0]), np.array([0.5, 0.5]), 1.0) == 0.0
+    assert take_share(np.array([500.0, -100.0]), np.array([0.5, 0.5]), 1.0, aversion=0.0) == 1.0
+
+
+def test_the_share_rises_with_confidence() -> None:
+    even = np.array([0.5, 0.5])
+    shares = [
+        take_share(np.array([20.0 + spread, 20.0 - spread]), even, 100.0) for spread in range(200, 0, -5)
+    ]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.1
+    assert shares[-1] > 0.9

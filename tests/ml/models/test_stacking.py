@@ -7,7 +7,15 @@ from scipy import optimize
 from ml.distribution import LEVELS, Prediction
 from ml.hindcasts import Hindcast
 from ml.metrics import scaled_pinball
-from ml.models.stacking import RIDGE, average, level_shares, mean_weights, ridge_to_equal
+from ml.models.stacking import (
+    RIDGE,
+    average,
+    level_shares,
+    levelled,
+    mean_weights,
+    ridge_to_equal,
+    usual_units,
+)
 from tests.ml.small_history import small_shop
 
 
@@ -29,13 +37,13 @@ def test_the_mean_follows_the_better_member_and_drops_one_that_lost_to_the_last(
     noise = [np.maximum(np.nan_to_num(actual) * factor, 0.0) for factor in (1.0, 4.0)]
     naive = np.nan_to_num(past.units[:, -1]) + rng.gamma(1, 1, shop.n)
     members = [[Hindcast(past, Prediction(mean, None), actual)] for mean in (*noise, naive)]
-    weights = mean_weights(members)
+    weights = levelled(mean_weights(members, usual_units))
     assert weights[1] == 0.0
     assert weights[0] > 2 * weights[2] > 0
 
 
 def test_without_any_past_all_members_weigh_the_same() -> None:
-    np.testing.assert_allclose(mean_weights([[], [], []]), 1 / 3)
+    np.testing.assert_allclose(levelled(mean_weights([[], [], []], usual_units)), 1 / 3)
 
 
 def test_shares_move_to_the_better_distribution_and_lower_the_loss() -> None:

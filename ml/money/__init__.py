@@ -1,0 +1,1 @@
+"""What past decisions would have earned: forecasts replayed with the outcomes that came."""

@@ -1,0 +1,1 @@
+"""Whether every deployment of an environment can be accounted for."""

@@ -1,0 +1,1 @@
+"""What a pull request has to pass before it may be merged."""

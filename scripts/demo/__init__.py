@@ -1,0 +1,1 @@
+"""The whole loop on one machine, as a story: `python -m scripts.demo`."""

@@ -1,0 +1,1 @@
+"""GitHub, Gitea and a local repository behind one small interface."""

@@ -1,0 +1,1 @@
+"""What Git knows: commits, releases that came and went, evidence as it was written."""

@@ -1,0 +1,1 @@
+"""The folders of `environments` and what they render to."""

@@ -1,0 +1,1 @@
+"""Proposals: opening promotions and rollbacks, and the text that their reviewers read."""

@@ -1,0 +1,1 @@
+"""What a cluster runs, beside what Git says that it should."""

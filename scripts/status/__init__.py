@@ -1,0 +1,1 @@
+"""What runs where, what could move, and how often and how well it did."""
