@@ -79,12 +79,8 @@ def category_totals(history: History) -> CategoryTotals:
 
 def price_path(history: History) -> Floats:
     """(n, T) unit price in cents of the past: as planned, or as paid where none was."""
-    planned = history.plan.get("price_cents")
-    return (
-        history.price_cents
-        if planned is None
-        else np.where(np.isnan(planned[:, :-1]), history.price_cents, planned[:, :-1])
-    )
+    planned = history.planned("price_cents")[:, :-1]
+    return np.where(np.isnan(planned), history.price_cents, planned)
 
 
 def relative_planned_price(history: History) -> Floats:

@@ -110,6 +110,14 @@ class History:
         """Place of `next_month` in its season."""
         return int(self.next_month.astype(np.int64)) // self.step % self.season
 
+    def planned(self, name: str) -> Floats:
+        """(n, T + 1) one of `PLANNED` in months with known units and the next one; NaN where nothing was planned."""
+        values = self.plan.get(name)
+        if values is None:
+            return np.full((self.n, self.T + 1), np.nan)
+        off = np.column_stack([np.isnan(self.units), np.zeros(self.n, dtype=np.bool_)])
+        return np.where(off, np.nan, values)
+
     def until(self, t: int) -> History:
         """The first `t` months and the plan of the next, as seen at the start of month `t`; all rows, no copy."""
         if not 0 <= t <= self.T:

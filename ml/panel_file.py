@@ -24,7 +24,7 @@ NEEDED: Final = ("series_id", "period", "quantity")
 MOST_CELLS: Final = 20_000_000
 """Series times periods that fit into memory with their features."""
 
-_DATE_FORMS: Final = {
+DATE_FORMS: Final = {
     **dict.fromkeys(("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d", "%Y%m%d"), ""),
     "%Y-%m-%d#": "-01#",
 }
@@ -185,7 +185,7 @@ def dates(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Date:
         return column
     if column.dtype == pl.String:
-        for form, missing in _DATE_FORMS.items():
+        for form, missing in DATE_FORMS.items():
             text = column.str.strip_chars() + missing
             read = text.str.to_datetime(form, strict=False, time_unit="us").dt.date()
             if read.null_count() == column.null_count():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ _GUESSES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Names that planners use, the surest first; compared in lower case without spaces, dots and underscores."""
 
-_ANSWERS: Final = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
+ANSWERS: Final = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
 _CENTS: Final = 100.0
 _FARTHEST: Final = 600.0
 """Logarithms of the price index stay in the range of floating point numbers."""
@@ -53,7 +53,7 @@ class PlanRows:
     counts: Mapping[str, int]
 
 
-def read_plan(path: Path, canonical: Callable[[str], str] | None = None) -> PlanRows:
+def read_plan(path: Path, canonical: Callable[[pl.Series], pl.Series] | None = None) -> PlanRows:
     """Read a Parquet or CSV file with `series_id, period` and some of `price, promotion, advertising`.
 
     A price that is not above 0, and a promotion or advertising below 0, are no plan and are counted, as are rows
@@ -68,7 +68,7 @@ def read_plan(path: Path, canonical: Callable[[str], str] | None = None) -> Plan
         BadPanel: A column is missing or unreadable, or a series has two different plans for one period.
     """
     frame = read_file(path)
-    columns = _columns(frame.columns, path)
+    columns = columns_of(frame.columns, path)
     rows = frame.select(
         pl.col(columns["series_id"]).cast(pl.String).alias("series_id"),
         dates(frame[columns["period"]]).alias("period"),
@@ -80,7 +80,7 @@ def read_plan(path: Path, canonical: Callable[[str], str] | None = None) -> Plan
         ),
     )
     if canonical is not None:
-        rows = rows.with_columns(pl.col("series_id").map_elements(canonical, return_dtype=pl.String))
+        rows = rows.with_columns(canonical(rows["series_id"]))
     named = rows.drop_nulls(KEYS)
     wrong = {
         "prices_not_above_zero": pl.col("price") <= 0,
@@ -147,7 +147,12 @@ def price_index(prices: Floats) -> Floats:
     return index
 
 
-def _columns(found: list[str], path: Path) -> dict[str, str]:
+def columns_of(found: Sequence[str], path: Path) -> dict[str, str]:
+    """Column of a plan file by name here, for `KEYS` and some of `VALUES`.
+
+    Raises:
+        BadPanel: A key is missing, or all values are.
+    """
     by_name = {_plain(column): column for column in reversed(found)}
     columns = {}
     for name, guesses in _GUESSES.items():
@@ -156,10 +161,11 @@ def _columns(found: list[str], path: Path) -> dict[str, str]:
         ) is not None:
             columns[name] = match
     if missing := [name for name in KEYS if name not in columns]:
-        raise BadPanel("missing-columns", f"plan {str(path)!r} has columns {found}, but not {missing}")
+        raise BadPanel("missing-columns", f"plan {str(path)!r} has columns {list(found)}, but not {missing}")
     if not any(name in columns for name in VALUES):
         raise BadPanel(
-            "missing-columns", f"plan {str(path)!r} has columns {found}, but none of {', '.join(VALUES)}"
+            "missing-columns",
+            f"plan {str(path)!r} has columns {list(found)}, but none of {', '.join(VALUES)}",
         )
     return columns
 
@@ -168,7 +174,7 @@ def _numbers(column: pl.Series) -> pl.Series:
     """Numbers, or yes and no as 1 and 0."""
     if column.dtype == pl.String:
         text = column.str.strip_chars().str.to_lowercase()
-        column = text.replace(_ANSWERS)
+        column = text.replace(ANSWERS)
     return numbers(column)
 
 

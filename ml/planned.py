@@ -23,7 +23,7 @@ from ml.features import (
     relative_planned_price,
     window,
 )
-from ml.history import PLANNED, History
+from ml.history import History
 from ml.response import Response
 
 Floats = NDArray[np.float64]
@@ -56,10 +56,9 @@ def build(history: History, categories: CategoryTotals, response: Response | Non
     rows = features.build(history, categories)
     if response is None:
         return rows
-    nothing = np.full((history.n, history.T + 1), np.nan)
-    plan = {name: history.plan.get(name, nothing) for name in PLANNED}
-    columns = _price(history, categories) | _effort("promotion", plan) | _effort("advertising", plan)
-    columns |= _usual(history, response)
+    columns = _price(history, categories) | _usual(history, response)
+    for name in EFFORTS:
+        columns |= _effort(name, history.planned(name))
     return np.column_stack([rows, *(columns[name] for name in PLAN_FEATURES)])
 
 
@@ -107,9 +106,8 @@ def _of_category(history: History, categories: CategoryTotals) -> Floats:
     return np.append(prices, np.nan)[code]
 
 
-def _effort(name: str, plan: dict[str, Floats]) -> dict[str, Floats]:
+def _effort(name: str, values: Floats) -> dict[str, Floats]:
     """Promotion or advertising: next, last, the month before, usual, and the difference to usual."""
-    values = plan[name]
     usual = window(values[:, :-1], SEASON).mean
     return {
         f"planned_{name}": values[:, -1],

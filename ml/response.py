@@ -37,6 +37,7 @@ _ASSUMED_MONTHS: Final = 5.0
 """Weight of the assumption that a missing plan means nothing."""
 
 _FIELDS: Final = ("mean", "variance", "noise", "unplanned", "unplanned_levels")
+_SCALES: Final = "scales"
 _HALF_UNIT: Final = 0.5
 _FIRST_VARIANCE: Final = 1.0
 _SMALLEST_VARIANCE: Final = 1e-6
@@ -44,7 +45,7 @@ _SMALLEST_VARIANCE: Final = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """Effects of one product each, (n, 4) in the order of `PLANNED`, and their standard errors."""
+    """Effects of one product each, (n, 4) in the order of `PLANNED` and of one `Response.scales`, and their errors."""
 
     effects: Floats
     errors: Floats
@@ -65,6 +66,8 @@ class Response:
         noise: Variance of log units around the response.
         unplanned: What products that have a plan in other months sell in a month without, as a share of those.
         unplanned_levels: (8,) quantiles of that share at `LEVELS`.
+        scales: (4,) what planned values are divided by: 1 for logarithms, the usual size of a promotion and of
+            advertising, so that their units do not matter.
     """
 
     mean: Floats
@@ -72,13 +75,15 @@ class Response:
     noise: float
     unplanned: float
     unplanned_levels: Floats
+    scales: Floats
 
     @classmethod
     def fit(cls, history: History) -> Self:
         """By maximum likelihood over all products; no effects where no plan varied."""
-        moments, count = _Moments.of(history), len(PLANNED)
+        scales, count = _scales(history), len(PLANNED)
+        moments = _Moments.of(history, scales)
         nothing, unknown = np.zeros(count), np.full(count, _FIRST_VARIANCE)
-        found = cls(nothing, unknown, _FIRST_VARIANCE, *_unplanned_shares(history))
+        found = cls(nothing, unknown, _FIRST_VARIANCE, *_unplanned_shares(history), scales)
         used = np.flatnonzero(moments.months > 1)
         if not used.size:
             return found
@@ -110,7 +115,7 @@ class Response:
 
     def effects(self, history: History) -> Effects:
         """Of each product, from the past in `history`; the same bits alone and in company."""
-        effects, covariance = self._posterior(_Moments.of(history))
+        effects, covariance = self._posterior(_Moments.of(history, self.scales))
         return Effects(effects, np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)))
 
     def split(self, history: History) -> tuple[History, Floats]:
@@ -118,7 +123,7 @@ class Response:
 
         A month without a plan, where those sell next to nothing, tells nothing: it counts as the one before it.
         """
-        deviations, _ = _deviations(history)
+        deviations, _ = _deviations(history, self.scales)
         effects = self.effects(history).effects
         log = np.zeros((history.n, history.T + 1))
         for k in range(len(PLANNED)):
@@ -144,14 +149,15 @@ class Response:
         return replace(usual, units=usual.units * lift[:, np.newaxis])
 
     def state(self) -> State:
-        """Four small arrays."""
-        return {name: np.array(getattr(self, name)) for name in _FIELDS}
+        """A few small arrays."""
+        return {name: np.array(getattr(self, name)) for name in (*_FIELDS, _SCALES)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
-        """The inverse of `state`."""
+        """The inverse of `state`; one without scales has those of before there were any, 1."""
         mean, variance, noise, share, levels = (np.asarray(state[name], dtype=np.float64) for name in _FIELDS)
-        return cls(mean, variance, float(noise), float(share), levels)
+        scales = np.asarray(state.get(_SCALES, np.ones(len(PLANNED))), dtype=np.float64)
+        return cls(mean, variance, float(noise), float(share), levels, scales)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +170,8 @@ class _Moments:
     squares: Floats
 
     @classmethod
-    def of(cls, history: History) -> Self:
-        deviations, known = _deviations(history)
+    def of(cls, history: History, scales: Floats) -> Self:
+        deviations, known = _deviations(history, scales)
         demand = np.where(known, np.log(history.units + _HALF_UNIT), 0.0)
         months = _total(known.astype(np.float64))
         demand = np.where(known, demand - (_total(demand) / np.maximum(months, 1.0))[:, np.newaxis], 0.0)
@@ -179,18 +185,30 @@ class _Moments:
         return type(self)(self.months[index], self.gram[index], self.moment[index], self.squares[index])
 
 
-def _deviations(history: History) -> tuple[list[Floats], NDArray[np.bool_]]:
+def _scales(history: History) -> Floats:
+    """(4,) mean of what was planned of a promotion and of advertising where there was any."""
+    scales = np.ones(len(PLANNED))
+    for k, name in enumerate(PLANNED):
+        values = history.planned(name)[:, :-1]
+        if "price" not in name and np.any(values > 0):
+            scales[k] = np.mean(values[values > 0])
+    return scales
+
+
+def _deviations(history: History, scales: Floats) -> tuple[list[Floats], NDArray[np.bool_]]:
     """Per name in `PLANNED` (n, T + 1) deviations from the usual, NaN if unknown; and (n, T) months to learn from.
 
     A month counts when its units are known and something was planned for it.
     """
-    nothing = np.full((history.n, history.T + 1), np.nan)
-    planned = [history.plan.get(name, nothing) for name in PLANNED]
+    planned = [history.planned(name) for name in PLANNED]
     missing = _missing(history)
     known = ~np.isnan(history.units) & ~missing[:, :-1]
     if "price_cents" in history.plan:
         planned[0] = np.column_stack([price_path(history), planned[0][:, -1:]])
-    planned = [np.log(p) if "price" in name else p for name, p in zip(PLANNED, planned, strict=True)]
+    planned = [
+        np.log(values) if "price" in name else values / scale
+        for name, values, scale in zip(PLANNED, planned, scales, strict=True)
+    ]
     deviations = []
     for values in planned:
         use = known & ~np.isnan(values[:, :-1])
@@ -204,7 +222,7 @@ def _missing(history: History) -> NDArray[np.bool_]:
     """(n, T + 1) months without a plan of the product's own."""
     missing: NDArray[np.bool_] = np.ones((history.n, history.T + 1), dtype=np.bool_)
     for name in history.plan.keys() - {"shop_price"}:
-        missing = missing & np.isnan(history.plan[name])
+        missing = missing & np.isnan(history.planned(name))
     return missing
 
 

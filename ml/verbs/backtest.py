@@ -11,7 +11,7 @@ import polars as pl
 from ml.distribution import P10, P50, P90
 from ml.errors import BadPanel
 from ml.evaluation import Backtest, backtest
-from ml.events import canonical_product_id
+from ml.event_rows import canonical_ids
 from ml.file_checks import ALLOWABLE
 from ml.hindcasts import FIRST_ORIGIN, calibration_window
 from ml.history import History
@@ -90,7 +90,7 @@ def _of_events(options: Namespace, settings: MlSettings) -> Panel:
 
 def _with_plan(history: History, options: Namespace) -> tuple[History, dict[str, Any]]:
     """The history with the plan in the file, and what was made of its columns and rows."""
-    plan = read_plan(options.plan, canonical_product_id if options.events else None)
+    plan = read_plan(options.plan, canonical_ids if options.events else None)
     planned, counts = with_plan(history, plan)
     if not planned.plan:
         raise BadPanel(
