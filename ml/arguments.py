@@ -10,6 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.plan_help import PLAN
+
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - the type has no public name
 
@@ -21,6 +23,7 @@ From shop events to forecasts, one step at a time:
   python -m ml synthesize --out events      make the events of a small shop
   python -m ml ingest --events events       take events into the lake, each once
   python -m ml panel                        one row per product and month
+  python -m ml plan plan.csv                prices, promotions and advertising of the months to come (optional)
   python -m ml train                        judge all candidates, register the best as challenger
   python -m ml models --champion 1          call version 1 the champion
   python -m ml forecast                     forecast every product with the champion
@@ -68,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         _synthesize,
         _ingest,
         _panel,
+        _plan,
         _train,
         _forecast,
         _evaluate,
@@ -105,6 +109,19 @@ def _ingest(verbs: Verbs) -> None:
 
 def _panel(verbs: Verbs) -> None:
     _verb(verbs, "panel", "build one row per product and complete month")
+
+
+def _plan(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "plan",
+        help="take planned prices, promotions and advertising of products into the lake",
+        description=PLAN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("file", type=Path, metavar="FILE", help="Parquet or CSV, one row per product and month")
+    verb.add_argument(
+        "--past", action="store_true", help="take months that are over too, as planned before they began"
+    )
 
 
 def _train(verbs: Verbs) -> None:
@@ -156,6 +173,12 @@ def _backtest(verbs: Verbs) -> None:
         type=Path,
         metavar="PATH",
         help="events as for `ingest`, Parquet or CSV; months are forecast",
+    )
+    verb.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="what was planned before each period: series_id, period and any of price, promotion, advertising",
     )
     verb.add_argument(
         "--season",

@@ -27,6 +27,7 @@ from ml.history import History
 from ml.models import CANDIDATES
 from ml.models.base import Servable
 from ml.month_record import MonthRecord
+from ml.response import Response
 from ml.track_record import TrackRecord
 
 FORMAT = 1
@@ -78,6 +79,13 @@ class Predictor:
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Calibrated demand of the month after the history's last one, in units, one row per product."""
         return self.calibration.apply(history, self.model.predict(history, categories))
+
+    @property
+    def response(self) -> Response | None:
+        """What the model, or the first of its members that looks at plans, learned of their effects."""
+        parts = (self.model, *getattr(self.model, "members", ()))
+        found = (getattr(part, "response", None) for part in parts)
+        return next((each for each in found if isinstance(each, Response)), None)
 
 
 @dataclass(frozen=True)

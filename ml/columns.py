@@ -77,10 +77,25 @@ DATA_VERSION_SCHEMA: Final[Schema] = {
 }
 """One row per data version and the Delta versions (`tables`, JSON) it was first built from."""
 
+PLAN_SCHEMA: Final[Schema] = {
+    "product_id": pl.String(),
+    "month": pl.Date(),
+    "price_cents": pl.Int64(),
+    "promotion": pl.Float64(),
+    "advertising_cents": pl.Int64(),
+    "source": pl.String(),
+    "imported_at": MOMENT,
+}
+"""One row per product and month that something was planned for, sorted by both; null where nothing was.
+
+`price_cents` > 0, `promotion` a share from 0 to 1, `advertising_cents` >= 0 for the whole month.
+"""
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,
     "quarantine": QUARANTINE_SCHEMA,
     "panel": PANEL_SCHEMA,
     "data_versions": DATA_VERSION_SCHEMA,
+    "plan": PLAN_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import NotEnoughHistory
-from ml.history import History
+from ml.history import Floats, History
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class DataVersion:
 
 
 def data_version_of(history: History) -> DataVersion:
-    """The version of a history, whole or cut: a function of its numbers, categories and months only.
+    """The version of a history, whole or cut: a function of its numbers, categories, months and plan.
 
     The order of the products, products without a sale so far and months before the first sale do not matter.
 
@@ -53,4 +53,11 @@ def _parts(history: History, rows: NDArray[np.intp], first: int) -> Iterator[byt
     for name in sorted(arrays):
         values = arrays[name][rows, first:]
         yield name.encode()
-        yield np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()
+        yield _bytes(values)
+    for name in sorted(history.plan):
+        yield f"plan/{name}".encode()
+        yield _bytes(history.plan[name][rows, first:])
+
+
+def _bytes(values: Floats) -> bytes:
+    return np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()

@@ -78,7 +78,7 @@ def rows_of_file(frame: pl.DataFrame, file: str, reading: Reading) -> pl.DataFra
             "event_type": kind,
             "occurred_at": to_utc(times, reading.timezone),
             "occurred_at_given": _given(times),
-            "product_id": _canonical(_text(frame[fields["product_id"]])),
+            "product_id": canonical_ids(_text(frame[fields["product_id"]])),
             "quantity": quantity,
             "quantity_given": given,
             **_cents(frame, fields),
@@ -154,7 +154,7 @@ def _given(column: pl.Series) -> pl.Series:
     return (_text(column) if column.dtype == pl.String else column).is_not_null()
 
 
-def _canonical(ids: pl.Series) -> pl.Series:
+def canonical_ids(ids: pl.Series) -> pl.Series:
     """The same spelling as the collector gives, by its own function: once per distinct id."""
     distinct = ids.drop_nulls().unique()
     spelled = [canonical_product_id(value) or None for value in distinct.to_list()]

@@ -34,10 +34,14 @@ _MEMORY: Final = 0.8
 
 @dataclass(frozen=True, eq=False)
 class CategoryTotals:
-    """Units of whole categories: (c, T) `totals`, one row per name, aligned at the last month."""
+    """Units of whole categories: (c, T) `totals`, one row per name, aligned at the last month.
+
+    With a plan, `planned_prices` is (c,) the mean of its products' planned price over their usual one.
+    """
 
     names: tuple[str, ...]
     totals: Floats
+    planned_prices: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class Window:
 
 
 def category_totals(history: History) -> CategoryTotals:
-    """Units sold per category and month; names sorted.
+    """Units sold per category and month, and prices planned for the next; names sorted.
 
-    Sums of whole units are exact, so the order of the rows does not matter.
+    Sums of whole units are exact and prices are added in the order of their size, so that of the rows does not
+    matter.
     """
     names = tuple(sorted(set(history.categories)))
     position = {name: i for i, name in enumerate(names)}
@@ -62,7 +67,25 @@ def category_totals(history: History) -> CategoryTotals:
     totals = np.zeros((len(names), history.T))
     for t in range(history.T):
         totals[:, t] = np.bincount(code, weights=_known(history.units[:, t]), minlength=len(names))
-    return CategoryTotals(names, totals)
+    if "price_cents" not in history.plan:
+        return CategoryTotals(names, totals)
+    price = relative_planned_price(history)
+    order = np.argsort(price, kind="stable")
+    order = order[~np.isnan(price[order])]
+    count = np.bincount(code[order], minlength=len(names)).astype(np.float64)
+    total = np.bincount(code[order], price[order], len(names)).astype(np.float64)
+    return CategoryTotals(names, totals, ratio(total, count))
+
+
+def price_path(history: History) -> Floats:
+    """(n, T) unit price in cents of the past: as planned, or as paid where none was."""
+    planned = history.planned("price_cents")[:, :-1]
+    return np.where(np.isnan(planned), history.price_cents, planned)
+
+
+def relative_planned_price(history: History) -> Floats:
+    """(n,) planned price of the next month over the mean of the last twelve; needs a plan of prices."""
+    return ratio(history.plan["price_cents"][:, -1], window(price_path(history), SEASON).mean)
 
 
 def scale(history: History) -> Floats:
@@ -88,11 +111,11 @@ def window(values: Floats, months: int) -> Window:
     for column in columns:
         count, total, nonzero = count + ~np.isnan(column), total + _known(column), nonzero + (column > 0)
         largest = np.fmax(largest, column)
-    mean = _ratio(total, count)
+    mean = ratio(total, count)
     squares = np.zeros(n)
     for column in columns:
         squares = squares + _known((column - mean) ** 2)
-    return Window(count, mean, np.sqrt(_ratio(squares, count)), largest, _ratio(nonzero, count))
+    return Window(count, mean, np.sqrt(ratio(squares, count)), largest, ratio(nonzero, count))
 
 
 def build(history: History, categories: CategoryTotals) -> Floats:
@@ -133,7 +156,7 @@ def _shape(history: History, size: Floats) -> dict[str, Floats]:
         since = np.where(column > 0, 0.0, since + 1.0)
     everything = window(history.units, history.T)
     return {
-        "smoothed": _ratio(smooth, weight) / size,
+        "smoothed": ratio(smooth, weight) / size,
         "mean_all": everything.mean / size,
         "age_months": everything.months,
         "months_since_sale": since,
@@ -156,7 +179,7 @@ def _categories(history: History, categories: CategoryTotals) -> dict[str, Float
     of_category = [np.append(lag(categories.totals, k), np.nan) for k in lags]
     of_shop = [np.full(1, _total(categories.totals, k)) for k in lags]
     return {
-        "category_share": _ratio(of_category[0], np.repeat(of_shop[0], len(position) + 1))[code],
+        "category_share": ratio(of_category[0], np.repeat(of_shop[0], len(position) + 1))[code],
         "category_growth": _growth(of_category[0], of_category[1])[code],
         "category_growth_last_year": _growth(of_category[2], of_category[3])[code],
         "shop_growth": np.repeat(_growth(of_shop[0], of_shop[1]), history.n),
@@ -167,8 +190,8 @@ def _categories(history: History, categories: CategoryTotals) -> dict[str, Float
 def _prices(history: History) -> dict[str, Floats]:
     usual = window(history.price_cents, SEASON).mean
     return {
-        "relative_price": _ratio(lag(history.price_cents, 1), usual),
-        "price_change": _ratio(lag(history.price_cents, 1), lag(history.price_cents, 2)),
+        "relative_price": ratio(lag(history.price_cents, 1), usual),
+        "price_change": ratio(lag(history.price_cents, 1), lag(history.price_cents, 2)),
         "price_cents": usual,
     }
 
@@ -212,10 +235,10 @@ def _total(totals: Floats, k: int) -> float:
 
 
 def _growth(now: Floats, before: Floats) -> Floats:
-    return np.minimum(_ratio(now, before), LARGEST_GROWTH)
+    return np.minimum(ratio(now, before), LARGEST_GROWTH)
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
+def ratio(top: Floats, bottom: Floats) -> Floats:
     """Elementwise quotient; NaN where the divisor is 0 or unknown."""
     quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
     return quotient

@@ -14,6 +14,7 @@ from ml.demand_class import CLASSES, demand_class
 from ml.distribution import LEVELS, P10, P50, P90, Floats, cdf, pmf
 from ml.features import CategoryTotals
 from ml.history import History
+from ml.product_history import Plan
 
 MOST_MASS_UNITS = 100
 """Up to this many units the probability of each number of units is part of the answer."""
@@ -52,7 +53,7 @@ class Forecaster:
         prediction = self.bundle.predictor.predict(history, self.categories)
         last, classes = history.units[:, -1].tolist(), demand_class(history)
         months = features.window(history.units, history.T).months.astype(int).tolist()
-        prices, origin = last_prices(history), self._origin()
+        prices, plans, origin = last_prices(history), self._plans(history), self._origin()
         made = []
         for i in range(history.n):
             name = CLASSES[classes[i]]
@@ -73,9 +74,20 @@ class Forecaster:
                 "last_month_units": last[i],
                 **origin,
                 "price_cents": prices[i],
+                "plan": plans[i],
             }
             made.append(encoded(answer))
         return made
+
+    def _plans(self, history: History) -> list[dict[str, Any] | None]:
+        """What is planned for the month of each product, and what it does to its units by the model's response."""
+        response = self.bundle.predictor.response if history.plan else None
+        lifts = np.full(history.n, np.nan) if response is None else response.split(history)[1]
+        plans = (Plan.of(history, row, history.T) for row in range(history.n))
+        return [
+            None if plan is None else plan.model_dump() | _effect(lift)
+            for plan, lift in zip(plans, lifts.tolist(), strict=True)
+        ]
 
     def _origin(self) -> dict[str, Any]:
         manifest = self.bundle.manifest
@@ -86,6 +98,12 @@ class Forecaster:
             "calibration_id": manifest.calibration_id,
             "risk_cuts": list(manifest.risk_cuts),
         }
+
+
+def _effect(lift: float) -> dict[str, Any]:
+    """Whether the plan counted: a model without a response to plans has no lift, NaN."""
+    used = not math.isnan(lift)
+    return {"used": used, "lift": round(lift, DIGITS) if used else None}
 
 
 def distribution_fields(mean: float, quantiles: Floats, last_month_units: float) -> dict[str, Any]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import features
+from ml import features, planned
 from ml.distribution import Prediction
 from ml.features import CategoryTotals, category_totals
 from ml.history import History
+from ml.response import Response
 
 if TYPE_CHECKING:
     from ml.models.base import Model
@@ -40,11 +41,36 @@ TRAINING_WINDOW: Final = 24
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """One row per product and earlier origin: (m, features), units of the month after, `features.level`."""
+    """One row per product and earlier origin.
+
+    Attributes:
+        features: (m, features).
+        units: (m,) of the month after.
+        level: (m,) `features.level`.
+        size: (m,) `planned.size`, which without a plan is the level.
+    """
 
     features: Floats
     units: Floats
     level: Floats
+    size: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Origin:
+    """What is known at an origin; rows are products. `response` is None without a plan."""
+
+    categories: CategoryTotals
+    response: Response | None
+    features: Floats
+    level: Floats
+    size: Floats
+
+    @classmethod
+    def of(cls, past: History) -> Self:
+        totals, response = category_totals(past), Response.fit(past) if past.plan else None
+        level, rows = features.level(past), planned.build(past, totals, response)
+        return cls(totals, response, rows, level, planned.size(past, response))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +106,7 @@ class Hindcasts:
         self.history, self.seed = history, seed
         self.first = max(FIRST_ORIGIN, history.T - CALIBRATION_WINDOW if first is None else first)
         self.seconds: dict[str, float] = {}
-        self._features: dict[int, tuple[CategoryTotals, Floats, Floats]] = {}
+        self._origins: dict[int, _Origin] = {}
         self._fits: dict[tuple[str, int], tuple[Model, Prediction]] = {}
 
     @classmethod
@@ -93,20 +119,31 @@ class Hindcasts:
         if cached is None:
             return cls(history, seed)
         beginning = cached.history.until(min(history.T, cached.history.T))
-        same = beginning.product_ids == history.product_ids and np.array_equal(
-            beginning.months, history.months
+        same = (
+            beginning.product_ids == history.product_ids
+            and beginning.plan.keys() == history.plan.keys()
+            and np.array_equal(beginning.months, history.months)
         )
-        if not same or not np.array_equal(beginning.units, history.units, equal_nan=True):
+        pairs = (
+            [(beginning.units, history.units), *((beginning.plan[k], history.plan[k]) for k in history.plan)]
+            if same
+            else []
+        )
+        if not same or not all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
             raise ValueError("these hindcasts belong to another history")
         return cached
 
     def categories(self, t: int) -> CategoryTotals:
         """Category totals of the months before origin `t`."""
-        return self._at(t)[0]
+        return self._at(t).categories
 
     def features(self, t: int) -> Floats:
         """(n, features) for month index `t`, from the months before it."""
-        return self._at(t)[1]
+        return self._at(t).features
+
+    def response(self, t: int) -> Response | None:
+        """What the months before origin `t` say of the plan's effects; None without a plan."""
+        return self._at(t).response
 
     def training_rows(self, t: int, limit: int) -> TrainingRows:
         """Rows of the origins before `t`, of products sold before; oldest first.
@@ -116,21 +153,26 @@ class Hindcasts:
             limit: Origins beyond the last 24 are used up to this many rows; a larger sample is cut to it, drawn
                 with the seed.
         """
-        parts: list[tuple[Floats, Floats, Floats]] = []
+        parts: list[tuple[Floats, Floats, Floats, Floats]] = []
         for origin in range(t - 1, 0, -1):
-            if t - origin > TRAINING_WINDOW and sum(len(units) for _, units, _ in parts) >= limit:
+            if t - origin > TRAINING_WINDOW and sum(len(part[1]) for part in parts) >= limit:
                 break
             known = ~np.isnan(self.history.units[:, origin - 1 : origin + 1]).any(axis=1)
-            _, rows, level = self._at(origin)
-            parts.append((rows[known], self.history.units[known, origin], level[known]))
+            at = self._at(origin)
+            if at.response is not None:
+                known &= ~at.response.silent(self.history.until(origin))
+            parts.append(
+                (at.features[known], self.history.units[known, origin], at.level[known], at.size[known])
+            )
         parts.reverse()
         if not parts:
-            return TrainingRows(np.empty((0, len(features.FEATURES))), np.empty(0), np.empty(0))
-        x, y, size = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if len(y) > limit:
-            keep = np.sort(np.random.default_rng(self.seed).choice(len(y), limit, replace=False))
-            x, y, size = x[keep], y[keep], size[keep]
-        return TrainingRows(x, y, size)
+            width = len(planned.names(planned=bool(self.history.plan)))
+            return TrainingRows(np.empty((0, width)), *(np.empty(0) for _ in range(3)))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        if (rows := len(columns[1])) > limit:
+            keep = np.sort(np.random.default_rng(self.seed).choice(rows, limit, replace=False))
+            columns = [column[keep] for column in columns]
+        return TrainingRows(*columns)
 
     def model(self, candidate: type[Candidate], t: int) -> Candidate:
         """The candidate fitted on the months before `t`."""
@@ -152,12 +194,10 @@ class Hindcasts:
             for u in range(max(self.first, t - calibration_window(self.history.n)), t)
         ]
 
-    def _at(self, t: int) -> tuple[CategoryTotals, Floats, Floats]:
-        if t not in self._features:
-            past = self.history.until(t)
-            totals = category_totals(past)
-            self._features[t] = (totals, features.build(past, totals), features.level(past))
-        return self._features[t]
+    def _at(self, t: int) -> _Origin:
+        if t not in self._origins:
+            self._origins[t] = _Origin.of(self.history.until(t))
+        return self._origins[t]
 
     def _fit(self, candidate: type[Model], t: int) -> tuple[Model, Prediction]:
         key = (candidate.name, t)

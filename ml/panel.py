@@ -17,10 +17,18 @@ from ml.history import History
 from ml.lake import Lake
 from ml.months import month_end, shop_month
 from ml.panel_frame import panel_of
+from ml.plan_table import with_lake_plan
 from ml.quality import check_panel
 from ml.settings import MlSettings
 
-__all__ = ["DataVersion", "PanelReport", "build_panel", "data_version_of", "load_history"]
+__all__ = [
+    "DataVersion",
+    "PanelReport",
+    "build_panel",
+    "data_version_of",
+    "load_history",
+    "note_data_version",
+]
 
 _HISTORY_COLUMNS: Final[Mapping[str, str]] = {
     "units": "units",
@@ -72,8 +80,7 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
             lake.overwrite("panel", panel)
         history = history_of(panel)
-        version = data_version_of(history)
-        _record(lake, version, now)
+        version = note_data_version(lake, now)
     return PanelReport(
         rows=panel.height,
         products=history.n,
@@ -84,7 +91,7 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
 
 
 def load_history(lake: Lake, until: str | None = None) -> History:
-    """The panel up to and with month `until` (YYYY-MM; None: its end), products sorted by id.
+    """The panel up to and with month `until` (YYYY-MM; None: its end) and its plan, products sorted by id.
 
     A product's category is its latest known one as of that month, and products first sold later are absent:
     what happened after `until` leaves no trace.
@@ -96,13 +103,26 @@ def load_history(lake: Lake, until: str | None = None) -> History:
     if panel.height == 0:
         raise NotEnoughHistory("the lake has no panel; run `python -m ml panel` after an import")
     if until is None:
-        return history_of(panel)
+        return with_lake_plan(lake, history_of(panel))
     months = panel["month"].unique().sort()
     if until not in set(months.dt.strftime("%Y-%m")):
         raise NotEnoughHistory(
             f"month {until!r} is not in the panel, which has {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
         )
-    return history_of(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until))
+    return with_lake_plan(lake, history_of(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until)))
+
+
+def note_data_version(lake: Lake, now: datetime) -> DataVersion:
+    """The version of the panel and its plan; the table of versions has it and the Delta versions it came from.
+
+    Raises:
+        NotEnoughHistory: There is no panel yet.
+        StoreUnavailable: The lake cannot be written.
+    """
+    with lake.lock():
+        version = data_version_of(load_history(lake))
+        _record(lake, version, now)
+    return version
 
 
 def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetime) -> date:
@@ -175,6 +195,7 @@ def _record(lake: Lake, version: DataVersion, now: datetime) -> None:
     """Note the Delta versions of the tables a data version was first built from."""
     known = lake.read("data_versions", ["digest"]).collect()["digest"]
     if version.digest not in known:
-        tables = {table: lake.version(table) for table in ("events", "panel")}
+        made_of = ("events", "panel", *(("plan",) if lake.exists("plan") else ()))
+        tables = {table: lake.version(table) for table in made_of}
         row = asdict(version) | {"tables": json.dumps(tables, sort_keys=True), "created_at": now}
         lake.append("data_versions", pl.DataFrame([row], schema=DATA_VERSION_SCHEMA))

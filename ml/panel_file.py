@@ -24,7 +24,7 @@ NEEDED: Final = ("series_id", "period", "quantity")
 MOST_CELLS: Final = 20_000_000
 """Series times periods that fit into memory with their features."""
 
-_DATE_FORMS: Final = {
+DATE_FORMS: Final = {
     **dict.fromkeys(("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d", "%Y%m%d"), ""),
     "%Y-%m-%d#": "-01#",
 }
@@ -69,10 +69,10 @@ def read_panel(path: Path, season: int | None = None) -> Panel:
         raise BadPanel("missing-columns", f"{str(path)!r} has columns {frame.columns}, but not {missing}")
     rows = frame.select(
         pl.col("series_id").cast(pl.String),
-        _dates(frame["period"]),
-        _numbers(frame["quantity"]),
+        dates(frame["period"]),
+        numbers(frame["quantity"]),
         _categories(frame),
-        *(_numbers(frame[name]) for name in ("price", *EXTRA) if name in frame.columns),
+        *(numbers(frame[name]) for name in ("price", *EXTRA) if name in frame.columns),
     )
     named = rows.drop_nulls(["series_id", "period"])
     summed = _summed(named)
@@ -178,14 +178,14 @@ def _categories(frame: pl.DataFrame) -> pl.Expr:
     return known.alias("category")
 
 
-def _dates(column: pl.Series) -> pl.Series:
+def dates(column: pl.Series) -> pl.Series:
     """The column as dates; null stays null."""
     if isinstance(column.dtype, pl.Datetime):
         return column.dt.date()
     if column.dtype == pl.Date:
         return column
     if column.dtype == pl.String:
-        for form, missing in _DATE_FORMS.items():
+        for form, missing in DATE_FORMS.items():
             text = column.str.strip_chars() + missing
             read = text.str.to_datetime(form, strict=False, time_unit="us").dt.date()
             if read.null_count() == column.null_count():
@@ -198,7 +198,7 @@ def _dates(column: pl.Series) -> pl.Series:
     )
 
 
-def _numbers(column: pl.Series) -> pl.Series:
+def numbers(column: pl.Series) -> pl.Series:
     """The column as finite numbers; null and NaN are null."""
     try:
         read = column.cast(pl.Float64, strict=False).fill_nan(None)

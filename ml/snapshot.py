@@ -18,8 +18,8 @@ from ml.errors import BundleRefused, UnknownProduct
 from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
 from ml.forecasting import Forecaster, category_forecasts, encoded
-from ml.history import History
-from ml.product_history import ProductHistory, months_between
+from ml.history import Floats, History
+from ml.product_history import SHOP_PRICE, ProductHistory, months_between
 
 FORMAT = 1
 UNDERSTOOD: Final[tuple[str, ...]] = ()
@@ -116,18 +116,29 @@ class Snapshot:
                 f"the bundle is {bundle.sha256}, the snapshot is of model {self.model_sha256}"
             )
         totals = self.header["category_totals"]
-        categories = CategoryTotals(tuple(totals["names"]), np.array(totals["totals"], dtype=np.float64))
+        prices = totals.get("planned_prices")
+        categories = CategoryTotals(
+            tuple(totals["names"]),
+            np.array(totals["totals"], dtype=np.float64),
+            None if prices is None else np.array(prices, dtype=np.float64),
+        )
         forecaster = Forecaster(bundle, self.model_version, self.data_version, categories)
-        return Live(forecaster, self.header["first_month"], self.header["last_month"])
+        plan = {name: np.array(v, dtype=np.float64) for name, v in self.header.get("shop_plan", {}).items()}
+        return Live(forecaster, self.header["first_month"], self.header["last_month"], plan)
 
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """Answers for a product's history as it is sent, by the function that made the snapshot."""
+    """Answers for a product's history as it is sent, by the function that made the snapshot.
+
+    Attributes:
+        shop_plan: What the snapshot's shop has a plan of, see `ProductHistory.on`.
+    """
 
     forecaster: Forecaster
     first_month: str
     last_month: str
+    shop_plan: Mapping[str, Floats]
 
     def answer(self, sent: ProductHistory) -> bytes:
         """The product's answer; the same bits as the snapshot's for the same months.
@@ -135,7 +146,15 @@ class Live:
         Raises:
             ValueError: The history does not end with the snapshot's last month.
         """
-        return self.forecaster.answers(sent.on(months_between(self.first_month, self.last_month)))[0]
+        return self.forecaster.answers(self.history(sent))[0]
+
+    def history(self, sent: ProductHistory) -> History:
+        """What is sent as a history of one row on the months of the snapshot.
+
+        Raises:
+            ValueError: It does not end with the snapshot's last month.
+        """
+        return sent.on(months_between(self.first_month, self.last_month), self.shop_plan)
 
 
 def snapshot_bytes(
@@ -156,7 +175,7 @@ def snapshot_bytes(
     order = sorted(sold.tolist(), key=lambda row: history.product_ids[row])
     products = history.rows(np.array(order, dtype=np.intp))
     answers = Forecaster(bundle, model_version, data_version, totals).answers(products)
-    header = {
+    header: dict[str, Any] = {
         "model_version": model_version,
         "model_sha256": bundle.sha256,
         "data_version": data_version,
@@ -170,5 +189,18 @@ def snapshot_bytes(
         "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
         "product_ids": list(products.product_ids),
     }
+    if history.plan:
+        header["shop_plan"] = _shop_plan(history)
+    if totals.planned_prices is not None:
+        header["category_totals"]["planned_prices"] = _or_null(totals.planned_prices)
     body = b"\n".join([encoded(header), *answers]) + b"\n"
     return encoded({"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}) + b"\n" + body
+
+
+def _shop_plan(history: History) -> dict[str, list[float | None]]:
+    """What there is a plan of, for `Live`; of a product's own plan the name alone."""
+    return {name: _or_null(values[0]) if name == SHOP_PRICE else [] for name, values in history.plan.items()}
+
+
+def _or_null(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in values.tolist()]

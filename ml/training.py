@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from ml import planned
 from ml.bundle import Manifest, pack, state_digest
 from ml.choice import Choice, Outcome, choose, number
 from ml.code_commit import code_commit
@@ -13,7 +14,6 @@ from ml.decisions.risk import risk_cuts
 from ml.demand_class import CLASSES, demand_class
 from ml.errors import ModelNotFound
 from ml.evaluation import SCORES, Backtest, Row, backtest
-from ml.features import FEATURES
 from ml.guardrails import Limits
 from ml.history import History
 from ml.model_store import ModelStore
@@ -143,7 +143,7 @@ def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest,
     manifest = Manifest(
         candidate=name,
         family=candidate.family,
-        features=FEATURES,
+        features=planned.names(planned=bool(history.plan)),
         first_month=str(history.months[0]),
         last_month=str(history.months[-1]),
         target_month=str(history.next_month),

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, WrapValidator
 from apps.chassis.problems import refused_field
 from apps.forecast.serving import Loaded
 from ml.history import History
-from ml.product_history import ProductHistory, months_between
+from ml.product_history import ProductHistory
 
 MAX_HISTORIES = 1000
 
@@ -29,16 +29,15 @@ SentHistories = Annotated[ProductHistory | list[ProductHistory], WrapValidator(_
 def live_answers(loaded: Loaded, sent: Sequence[ProductHistory]) -> list[bytes]:
     """One answer for each history in the same order, bit-equal to the snapshot's where the months are.
 
-    Histories that know the same extra columns are forecast together; whether others are there changes no bit.
+    Histories that know and plan the same columns are forecast together; whether others are there changes no bit.
 
     Raises:
         Problem: 422, a history does not end where this model's data ends.
     """
-    months = months_between(loaded.live.first_month, loaded.live.last_month)
     histories = []
     for position, product in enumerate(sent):
         try:
-            histories.append(product.on(months))
+            histories.append(loaded.live.history(product))
         except ValueError as error:
             raise refused_field(f"[{position}].first_month", str(error)) from error
     answers: dict[int, bytes] = {}
@@ -49,15 +48,16 @@ def live_answers(loaded: Loaded, sent: Sequence[ProductHistory]) -> list[bytes]:
 
 
 def _alike(histories: Sequence[History]) -> list[list[int]]:
-    """Positions of histories with the same extra columns: a missing column is unknown, not zero."""
-    groups: dict[frozenset[str], list[int]] = {}
+    """Positions of histories with the same columns: a missing column is unknown, not zero."""
+    groups: dict[tuple[frozenset[str], frozenset[str]], list[int]] = {}
     for position, history in enumerate(histories):
-        groups.setdefault(frozenset(history.extra), []).append(position)
+        columns = frozenset(history.extra), frozenset(history.plan)
+        groups.setdefault(columns, []).append(position)
     return list(groups.values())
 
 
 def stacked(histories: Sequence[History]) -> History:
-    """One history with the rows of all; they have the same months and extra columns."""
+    """One history with the rows of all; they have the same months and columns."""
     first = histories[0]
     return History(
         product_ids=tuple(name for history in histories for name in history.product_ids),
@@ -66,4 +66,5 @@ def stacked(histories: Sequence[History]) -> History:
         units=np.vstack([history.units for history in histories]),
         price_cents=np.vstack([history.price_cents for history in histories]),
         extra={name: np.vstack([history.extra[name] for history in histories]) for name in first.extra},
+        plan={name: np.vstack([history.plan[name] for history in histories]) for name in first.plan},
     )

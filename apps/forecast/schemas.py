@@ -33,6 +33,18 @@ class HistoricalError(Answer):
     observations: int
 
 
+class PlanOfMonth(Answer):
+    """What was planned for the month that is forecast; null is not planned."""
+
+    price_cents: FiniteFloat | None
+    promotion: Share | None
+    advertising_cents: FiniteFloat | None
+    used: bool = Field(description="False: this model learned nothing of plans, so the plan changed nothing.")
+    lift: FiniteFloat | None = Field(
+        description="Units with this plan over units with the product's usual one, by the model's response."
+    )
+
+
 class Forecast(Answer):
     """Next month's demand of one product; demand in units, money in cents."""
 
@@ -64,6 +76,9 @@ class Forecast(Answer):
         description="Cost at risk that parts Low, Medium, High."
     )
     price_cents: int | None = Field(description="Mean price of the last month with a sale.")
+    plan: PlanOfMonth | None = Field(
+        default=None, description="The plan that the forecast was made with: of the lake, or sent."
+    )
 
     @field_validator("quantiles")
     @classmethod

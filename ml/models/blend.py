@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -11,19 +11,28 @@ from numpy.typing import NDArray
 
 from ml.calibration import Calibration
 from ml.demand_class import CLASSES, demand_class
-from ml.distribution import Prediction, tidy
+from ml.distribution import Prediction, mean_of, tidy
 from ml.features import CategoryTotals, scale
 from ml.hindcasts import Hindcast, Hindcasts
 from ml.history import History
 from ml.models.base import Servable, State, Uncertainty
-from ml.models.boosting import QuantileTrees, TweedieTrees
+from ml.models.boosting import QuantileTrees, TweedieTrees, response_of, response_state
 from ml.models.damped import DampedTrend
 from ml.models.empirical import Empirical
 from ml.models.ensemble import calibration_of, ensemble_state, members_of
 from ml.models.intermittent import TeunterSyntetosBabai
+from ml.models.planned import (
+    PlannedDampedTrend,
+    PlannedEmpirical,
+    PlannedExponentialSmoothing,
+    PlannedMovingAverage,
+    PlannedTeunterSyntetosBabai,
+    PlannedTheta,
+)
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive
 from ml.models.stacking import average, level_shares, levelled, mean_weights, usual_units
 from ml.models.theta import Theta
+from ml.response import Response
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +48,19 @@ MEMBERS: Final[tuple[type[Servable], ...]] = (
     Naive,
 )
 """All are part of the mean; the first two are distributions of their own. Naive, the yardstick, is last."""
+
+PLANNED_MEMBERS: Final[tuple[type[Servable], ...]] = (
+    QuantileTrees,
+    PlannedEmpirical,
+    TweedieTrees,
+    PlannedDampedTrend,
+    PlannedTheta,
+    PlannedTeunterSyntetosBabai,
+    PlannedExponentialSmoothing,
+    PlannedMovingAverage,
+    Naive,
+)
+"""In their place where there is a plan."""
 
 PARTS: Final[Mapping[str, Uncertainty]] = {
     "trees": "quantiles",
@@ -65,11 +87,12 @@ class Blend:
     small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
 
     Attributes:
-        members: Fitted members with weight; the first two of `MEMBERS` first.
+        members: Fitted members with weight; the first two candidates first.
         weights: One per member, of the mean.
         calibrations: One per name in `PARTS`.
         shares: (4,) of `PARTS` and of `empirical` in the average.
         last: Calibration of the average.
+        response: Of demand to the plan; None without one.
     """
 
     name: ClassVar[str] = "blend"
@@ -82,15 +105,20 @@ class Blend:
     calibrations: tuple[Calibration, ...]
     shares: Floats
     last: Calibration
+    response: Response | None = None
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
         """Weights, shares and calibrations from forecasts of the last months, then members on all months."""
         cached = Hindcasts.of(history, seed, hindcasts)
-        past = [cached.before(member, history.T) for member in MEMBERS]
+        candidates = PLANNED_MEMBERS if history.plan else MEMBERS
+        past = [_told(cached, cached.before(member, history.T)) for member in candidates]
         weights = levelled(mean_weights(past, usual_units))
         kept = [i for i, weight in enumerate(weights) if i <= 1 or weight > 0]
-        months = [_Month.of(hindcasts, weights) for hindcasts in zip(*past, strict=True)]
+        months = [
+            _Month.of(hindcasts, weights, cached.response(hindcasts[0].history.T))
+            for hindcasts in zip(*past, strict=True)
+        ]
         calibrations = tuple(
             Calibration.fit(kind, [month.part(name) for month in months]) for name, kind in PARTS.items()
         )
@@ -100,51 +128,64 @@ class Blend:
             Hindcast(month.history, Prediction(month.mean, tidy(average(levels, shares))), month.actual)
             for month, levels in zip(months, parts, strict=True)
         ]
-        members = tuple(cached.model(MEMBERS[i], history.T) for i in kept)
-        return cls(members, weights[kept], calibrations, shares, Calibration.fit("quantiles", blended))
+        members = tuple(cached.model(candidates[i], history.T) for i in kept)
+        last = Calibration.fit("quantiles", blended)
+        return cls(members, weights[kept], calibrations, shares, last, cached.response(history.T))
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Calibrated quantiles around the weighted mean."""
         predictions = [member.predict(history, categories) for member in self.members]
         mean = average([p.mean for p in predictions], self.weights)
-        month = _Month(history, mean, predictions[0], predictions[1], np.full(history.n, np.nan))
+        past = _as_planned(history, self.response)
+        month = _Month(past, mean, predictions[0], predictions[1], np.full(history.n, np.nan), scale(history))
         levels = tidy(average(_parts(month, self.calibrations), self.shares))
-        quantiles = self.last.quantiles(history, Prediction(mean, levels))
+        quantiles = self.last.quantiles(past, Prediction(mean, levels))
+        if self.response is not None:
+            silent = self.response.silent(history)
+            quantiles[silent] = self.response.silent_quantiles(history)[silent]
+            mean = np.where(silent, mean_of(quantiles), mean)
         return self.last.newcomers.mixed_into(Prediction(mean, quantiles), history)
 
     def state(self) -> State:
         """Members, weights, shares and calibrations, each under its own name."""
         named = dict(zip((*PARTS, _LAST), (*self.calibrations, self.last), strict=True))
-        return ensemble_state(self.members, named) | {"weights": self.weights, "shares": self.shares}
+        fitted = {"weights": self.weights, "shares": self.shares}
+        return ensemble_state(self.members, named) | fitted | response_state(self.response)
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
         """The inverse of `state`.
 
         Raises:
-            KeyError: A member is not one of `MEMBERS`.
+            KeyError: A member is not one of `MEMBERS` or `PLANNED_MEMBERS`.
         """
         *parts, last = (calibration_of(state, label) for label in (*PARTS, _LAST))
         weights, shares = (np.asarray(state[name], dtype=np.float64) for name in ("weights", "shares"))
-        return cls(members_of(state, MEMBERS), weights, tuple(parts), shares, last)
+        members = members_of(state, (*MEMBERS, *PLANNED_MEMBERS))
+        return cls(members, weights, tuple(parts), shares, last, response_of(state))
 
 
 @dataclass(frozen=True, eq=False)
 class _Month:
-    """What members say of the month after a history, and what came (NaN where that is unknown)."""
+    """What members say of the month after a history, and what came (NaN where that is unknown).
+
+    With a plan the history is as it would have been with that of the month; `scale` is that of what was.
+    """
 
     history: History
     mean: Floats
     trees: Prediction
     own: Prediction
     actual: Floats
+    scale: Floats
 
     @classmethod
-    def of(cls, hindcasts: Sequence[Hindcast], weights: Floats) -> Self:
+    def of(cls, hindcasts: Sequence[Hindcast], weights: Floats, response: Response | None) -> Self:
         """From one hindcast per member."""
         mean = average([h.prediction.mean for h in hindcasts], weights)
         first, second = hindcasts[0], hindcasts[1]
-        return cls(first.history, mean, first.prediction, second.prediction, first.actual)
+        past = _as_planned(first.history, response)
+        return cls(past, mean, first.prediction, second.prediction, first.actual, scale(first.history))
 
     def prediction(self, name: str) -> Prediction:
         """One of `PARTS` before its calibration."""
@@ -153,6 +194,20 @@ class _Month:
     def part(self, name: str) -> Hindcast:
         """The same as a hindcast, to calibrate from."""
         return Hindcast(self.history, self.prediction(name), self.actual)
+
+
+def _told(cached: Hindcasts, past: Sequence[Hindcast]) -> list[Hindcast]:
+    """Hindcasts without the outcomes of months that are silent for want of a plan: they teach nothing else."""
+    told = []
+    for hindcast in past:
+        response = cached.response(hindcast.history.T)
+        silent = np.False_ if response is None else response.silent(hindcast.history)
+        told.append(replace(hindcast, actual=np.where(silent, np.nan, hindcast.actual)))
+    return told
+
+
+def _as_planned(history: History, response: Response | None) -> History:
+    return history if response is None else response.as_planned(history)
 
 
 def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
@@ -171,5 +226,5 @@ def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: i
     use = [month.part("trees").settled for month in months]
     levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(START))]
     actual = np.concatenate([month.actual[u] for month, u in zip(months, use, strict=True)])
-    scales = np.concatenate([scale(month.history)[u] for month, u in zip(months, use, strict=True)])
+    scales = np.concatenate([month.scale[u] for month, u in zip(months, use, strict=True)])
     return level_shares(np.stack(levels), actual, scales, np.array(START), seed)

@@ -13,13 +13,15 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import features
+from ml import planned
 from ml.distribution import LEVELS, Prediction, mean_of, tidy
 from ml.errors import NotEnoughHistory
-from ml.features import FEATURES, CategoryTotals
+from ml.features import CategoryTotals
 from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models.base import State, Uncertainty
+from ml.models.ensemble import section
+from ml.response import Response
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +29,8 @@ TREES: Final = 100
 TRAINING_ROWS: Final = 25_000
 LARGEST_TARGET: Final = 30.0
 """A month of more than thirty times the level teaches no more than one of thirty."""
+
+_RESPONSE: Final = "response/"
 
 PARAMETERS: Final = {
     "learning_rate": 0.08,
@@ -68,29 +72,33 @@ def grow(
     objectives: list[dict[str, Any]],
     *,
     weighted: bool,
-) -> list[Trees]:
+) -> tuple[list[Trees], Response | None]:
     """One model per objective, all on the same rows: each counts the same, or by the root of its level.
+
+    Also the plan's effects, None without a plan.
 
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
     """
-    rows = Hindcasts.of(history, seed, hindcasts).training_rows(history.T, TRAINING_ROWS)
+    cached = Hindcasts.of(history, seed, hindcasts)
+    rows = cached.training_rows(history.T, TRAINING_ROWS)
     if not len(rows.units):
         raise NotEnoughHistory(
             f"{history.T} months of history hold no month to learn from, at least 2 are needed"
         )
-    target = np.minimum(rows.units / rows.level, LARGEST_TARGET)
+    names = planned.names(planned=bool(history.plan))
+    target = np.minimum(rows.units / rows.size, LARGEST_TARGET)
     weight = np.sqrt(rows.level) if weighted else None
 
     def fit(goal: dict[str, Any]) -> Trees:
         data = lightgbm.Dataset(
-            rows.features, target, weight=weight, params=PARAMETERS, feature_name=list(FEATURES)
+            rows.features, target, weight=weight, params=PARAMETERS, feature_name=list(names)
         )
         return Trees(lightgbm.train(PARAMETERS | {"seed": seed} | goal, data, TREES).model_to_string())
 
     # LightGBM leaves the interpreter lock while it works: models side by side use the cores, each on one thread.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(fit, objectives))
+        return list(pool.map(fit, objectives)), cached.response(history.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,27 +111,31 @@ class QuantileTrees:
     uncertainty: ClassVar[Uncertainty] = "quantiles"
 
     trees: tuple[Trees, ...]
+    response: Response | None = None
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
         """Pinball loss at each of `LEVELS`; each product counts the same, as in the loss that judges it."""
         goals = [{"objective": "quantile", "alpha": q} for q in LEVELS]
-        return cls(tuple(grow(history, seed, hindcasts, goals, weighted=False)))
+        trees, response = grow(history, seed, hindcasts, goals, weighted=False)
+        return cls(tuple(trees), response)
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Quantiles in units; the mean is their integral."""
-        rows, size = features.build(history, categories), features.level(history)
+        rows = planned.build(history, categories, self.response)
+        size = planned.size(history, self.response)
         quantiles = tidy(np.stack([trees(rows) * size for trees in self.trees], axis=1))
         return Prediction(mean_of(quantiles), quantiles)
 
     def state(self) -> State:
-        """One text per level."""
-        return {f"q{q:.2f}": trees.text for q, trees in zip(LEVELS, self.trees, strict=True)}
+        """One text per level, and the plan's effects."""
+        texts = {f"q{q:.2f}": trees.text for q, trees in zip(LEVELS, self.trees, strict=True)}
+        return texts | response_state(self.response)
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
         """The inverse of `state`."""
-        return cls(tuple(Trees(str(state[f"q{q:.2f}"])) for q in LEVELS))
+        return cls(tuple(Trees(str(state[f"q{q:.2f}"])) for q in LEVELS), response_of(state))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,23 +148,37 @@ class TweedieTrees:
     uncertainty: ClassVar[Uncertainty] = "counts"
 
     trees: Trees
+    response: Response | None = None
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
         """Tweedie deviance with power 1.2: many zeros, variance growing a little faster than the mean."""
         goal = {"objective": "tweedie", "tweedie_variance_power": 1.2}
-        return cls(grow(history, seed, hindcasts, [goal], weighted=True)[0])
+        trees, response = grow(history, seed, hindcasts, [goal], weighted=True)
+        return cls(trees[0], response)
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Mean units."""
-        rows, size = features.build(history, categories), features.level(history)
+        rows = planned.build(history, categories, self.response)
+        size = planned.size(history, self.response)
         return Prediction(np.maximum(self.trees(rows) * size, 0.0), None)
 
     def state(self) -> State:
-        """The text of the model."""
-        return {"trees": self.trees.text}
+        """The text of the model, and the plan's effects."""
+        return {"trees": self.trees.text} | response_state(self.response)
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
         """The inverse of `state`."""
-        return cls(Trees(str(state["trees"])))
+        return cls(Trees(str(state["trees"])), response_of(state))
+
+
+def response_state(response: Response | None) -> State:
+    """The part of a state that keeps the plan's effects; nothing without a plan."""
+    return {} if response is None else {f"{_RESPONSE}{key}": value for key, value in response.state().items()}
+
+
+def response_of(state: Mapping[str, NDArray[np.generic] | str]) -> Response | None:
+    """The inverse of `response_state`."""
+    found = section(state, _RESPONSE)
+    return Response.from_state(found) if found else None

@@ -31,13 +31,14 @@ def members_of(state: Stored, known: Sequence[type[Servable]]) -> tuple[Servable
     """
     classes = {member.name: member for member in known}
     names = [str(name) for name in np.asarray(state["members"])]
-    return tuple(classes[name].from_state(_section(state, f"member/{name}/")) for name in names)
+    return tuple(classes[name].from_state(section(state, f"member/{name}/")) for name in names)
 
 
 def calibration_of(state: Stored, label: str) -> Calibration:
     """The calibration of that name."""
-    return Calibration.from_state(_section(state, f"calibration/{label}/"))
+    return Calibration.from_state(section(state, f"calibration/{label}/"))
 
 
-def _section(state: Stored, prefix: str) -> State:
+def section(state: Stored, prefix: str) -> State:
+    """The entries below a prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -3,12 +3,15 @@
 import logging
 from argparse import Namespace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ml.distribution import P10, P50, P90
+from ml.errors import BadPanel
 from ml.evaluation import Backtest, backtest
+from ml.event_rows import canonical_ids
 from ml.file_checks import ALLOWABLE
 from ml.hindcasts import FIRST_ORIGIN, calibration_window
 from ml.history import History
@@ -16,6 +19,7 @@ from ml.ingest import accepted_events
 from ml.models import CANDIDATES, RECIPE
 from ml.panel import history_of_events
 from ml.panel_file import Panel, panel_of_history, read_panel
+from ml.plan_file import read_plan, with_plan
 from ml.settings import MlSettings
 from ml.terminal import progress_bar
 from ml.verbs import Answer
@@ -32,7 +36,8 @@ PASSED_OVER = ALLOWABLE - {"isolated-dates"}
 def run(options: Namespace, settings: MlSettings) -> Answer:
     """Write one row per series, tested period and model; say how good they were."""
     panel = _of_events(options, settings) if options.events else read_panel(options.panel, options.season)
-    history = panel.history
+    plan = _with_plan(panel.history, options) if options.plan else None
+    history = panel.history if plan is None else plan[0]
     _LOG.info("panel_read", extra={"series": history.n, "periods": history.T, "season": history.season})
     candidates = CANDIDATES if options.all else {RECIPE: CANDIDATES[RECIPE]}
     with progress_bar() as progress:
@@ -56,6 +61,7 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
         "origins": [str(panel.labels[t]) for t in tested.origins],
         "forecasts": forecasts.height,
         "counts": dict(panel.counts),
+        "plan": None if plan is None else plan[1],
         "benchmark": tested.table(),
     }
     return Answer(report)
@@ -80,6 +86,19 @@ def _of_events(options: Namespace, settings: MlSettings) -> Panel:
             progress=progress,
         )
     return panel_of_history(history_of_events(events, settings, now), {"events": events.height})
+
+
+def _with_plan(history: History, options: Namespace) -> tuple[History, dict[str, Any]]:
+    """The history with the plan in the file, and what was made of its columns and rows."""
+    plan = read_plan(options.plan, canonical_ids if options.events else None)
+    planned, counts = with_plan(history, plan)
+    if not planned.plan:
+        raise BadPanel(
+            "plan-without-match",
+            f"no value of {str(options.plan)!r} is for a series and period of the history, which has"
+            f" {history.product_ids[0]!r} and others in {history.months[0]} to {history.next_month}; {counts}",
+        )
+    return planned, {"columns": dict(plan.columns), "counts": {**plan.counts, **counts}}
 
 
 def _forecasts(tested: Backtest, labels: pl.Series) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 
 from ml.__main__ import main
 from ml.models import CANDIDATES, RECIPE
+from tests.ml.small_plan import planned_shop
 
 COLUMNS = ["series_id", "period", "point", "q10", "q50", "q90", "model"]
 Run = Callable[..., tuple[int, Any, pl.DataFrame]]
@@ -129,6 +130,74 @@ def test_too_short_a_panel_is_refused_in_one_sentence(run: Run) -> None:
 def test_a_file_without_quantities_is_refused_in_one_sentence(run: Run) -> None:
     code, report, _ = run(panel(timedelta(days=7)).drop("quantity"))
     assert (code, report["check"]) == (1, "missing-columns")
+
+
+def plan(frame: pl.DataFrame, folder: Path, seed: int = 0) -> Path:
+    """A plan of prices and deals for every row of a panel."""
+    rng, file = np.random.default_rng(seed), folder / "plan.parquet"
+    prices, deals = rng.uniform(1, 3, frame.height), rng.integers(0, 2, frame.height)
+    frame.select("series_id", "period").with_columns(
+        pl.Series("price", prices), pl.Series("deal", deals)
+    ).write_parquet(file)
+    return file
+
+
+def test_later_plans_do_not_change_an_origin_and_its_own_does(run: Run, tmp_path: Path) -> None:
+    """The last periods' plans change: forecasts of the others keep their bits."""
+    frame = panel(timedelta(days=7), series=6, periods=14)
+    last = sorted(frame["period"].unique())[-3:]
+    file = plan(frame, tmp_path)
+    before = run(frame, "--origins", "3", "--plan", str(file))[2]
+    changed = pl.read_parquet(file).with_columns(
+        pl.when(pl.col("period") >= last[1]).then(pl.col("price") * 0.3).otherwise("price").alias("price")
+    )
+    changed.write_parquet(file)
+    after = run(frame, "--origins", "3", "--plan", str(file))[2]
+    for period, same in zip(last, (True, False, False), strict=True):
+        of_period = pl.col("period") == period
+        assert before.filter(of_period).equals(after.filter(of_period)) == same
+
+
+def test_a_plan_that_explains_demand_makes_better_forecasts_that_still_cover(
+    run: Run, tmp_path: Path
+) -> None:
+    shop, _ = planned_shop(products=80, months=16)
+    days = [day.astype("datetime64[D]").item() for day in shop.months]
+    frame = pl.DataFrame(
+        {
+            "series_id": f"s{i}",
+            "period": day,
+            "quantity": shop.units[i, t],
+            "price": shop.price_cents[i, t] / 100,
+        }
+        for i in range(shop.n)
+        for t, day in enumerate(days)
+    )
+    file = tmp_path / "plan.parquet"
+    deals = shop.plan["promotion"][:, :-1].ravel()
+    frame.select("series_id", "period", "price").with_columns(pl.Series("deal", deals)).write_parquet(file)
+    blind, seeing = (run(frame, "--origins", "1", *more)[1] for more in ((), ("--plan", str(file))))
+    assert blind["plan"] is None
+    assert seeing["plan"]["columns"]["promotion"] == "deal"
+    assert seeing["plan"]["counts"]["rows_used"] == frame.height
+    before, after = blind["benchmark"][0], seeing["benchmark"][0]
+    assert after["pinball"] < 0.75 * before["pinball"]
+    assert after["calibration_gap"] <= 0.1, "two and a half standard errors of 80 forecasts"
+
+
+def test_a_plan_for_part_of_the_panel_is_used_and_one_for_nothing_is_refused(
+    run: Run, tmp_path: Path
+) -> None:
+    frame = panel(timedelta(days=7))
+    file = plan(frame, tmp_path)
+    part = pl.read_parquet(file).filter(pl.col("series_id").is_in(["s1", "s2"]))
+    part.filter(pl.col("period") > min(frame["period"]) + timedelta(days=70)).write_parquet(file)
+    code, report, forecasts = run(frame, "--origins", "2", "--plan", str(file))
+    assert (code, sane(forecasts), forecasts.height) == (0, True, 12)
+    assert report["plan"]["counts"]["rows_used"] == 18
+    part.with_columns(series_id=pl.lit("other ") + pl.col("series_id")).write_parquet(file)
+    code, report, _ = run(frame, "--plan", str(file))
+    assert (code, report["check"]) == (1, "plan-without-match")
 
 
 def test_events_are_forecast_by_month(run: Run) -> None:

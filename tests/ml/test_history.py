@@ -64,3 +64,31 @@ def test_what_is_not_a_panel_is_refused(message: str) -> None:
     shop, changes = broken(small_shop(products=4, months=8))[message]
     with pytest.raises(ValueError, match=message):
         replace(shop, **changes)  # type: ignore[arg-type]
+
+
+def planned(plan: dict[str, list[list[float]]]) -> History:
+    months = np.arange(np.datetime64("2026-01", "M"), np.datetime64("2026-03", "M"))
+    arrays = {name: np.array(values) for name, values in plan.items()}
+    return History(("a", "b"), ("x", "x"), months, np.ones((2, 2)), np.ones((2, 2)), plan=arrays)
+
+
+def test_a_plan_reaches_to_the_month_to_forecast_and_is_cut_with_the_months() -> None:
+    history = planned({"promotion": [[0.0, 1.0, 2.0], [3.0, 4.0, np.nan]]})
+    assert history.until(1).plan["promotion"].tolist() == [[0.0, 1.0], [3.0, 4.0]]
+    assert history.rows(np.array([1])).plan["promotion"][0, :2].tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"promotion": [[0.0, 1.0], [3.0, 4.0]]},
+        {"colour": [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]},
+        {"price_cents": [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]},
+        {"advertising": [[0.0, -1.0, 2.0], [3.0, 4.0, 5.0]]},
+        {"advertising": [[0.0, np.inf, 2.0], [3.0, 4.0, 5.0]]},
+    ],
+    ids=["too short", "unknown", "free", "negative", "infinite"],
+)
+def test_an_impossible_plan_is_refused(plan: dict[str, list[list[float]]]) -> None:
+    with pytest.raises(ValueError, match=r"plan|unknown|wanted"):
+        planned(plan)

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.forecast.main import create
@@ -22,6 +24,7 @@ from tests.apps.client import Client, answering
 from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later, stored_shop
 from tests.apps.process import listener, running
 
+PLANNED = ("price_cents", "promotion", "advertising_cents")
 LATER = "2026-01.aaaaaaaaaaaa"
 
 
@@ -173,6 +176,13 @@ def test_a_product_that_no_shop_knows_can_be_sent(client: Client) -> None:
         ({"units": [1, 2, 1e13]}, "units[2]"),
         ({"extra": {"weather": [1, 2, 3]}}, "extra"),
         ({"surprise": 1}, "surprise"),
+        ({"plan": {"price_cents": 0}}, "plan.price_cents"),
+        ({"plan": {"price_cents": "cheap"}}, "plan.price_cents"),
+        ({"plan": {"promotion": 1.5}}, "plan.promotion"),
+        ({"plan": {"advertising_cents": -1}}, "plan.advertising_cents"),
+        ({"plan": {"discount": 0.2}}, "plan.discount"),
+        ({"plan": 5}, "plan"),
+        ({"past_plan": [None, {"promotion": -1}, None]}, "past_plan[1].promotion"),
     ],
 )
 def test_a_history_that_cannot_be_forecast_from_is_refused_by_field(
@@ -181,6 +191,34 @@ def test_a_history_that_cannot_be_forecast_from_is_refused_by_field(
     sent = {"product_id": "new", "first_month": "2025-10", "units": [3, 0, 5]} | changes
     answer = client.post("/forecast", json=sent)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+def test_a_plan_is_told_and_changes_nothing_where_the_model_learned_nothing_of_plans(client: Client) -> None:
+    plain = {"product_id": "new", "first_month": "2025-10", "units": [3, 0, 5]}
+    told = client.post("/forecast", json=plain | {"plan": {"price_cents": 250, "promotion": True}}).json()
+    assert told["plan"] == {
+        "price_cents": 250,
+        "promotion": 1,
+        "advertising_cents": None,
+        "used": False,
+        "lift": None,
+    }
+    assert told | {"plan": None} == client.post("/forecast", json=plain).json()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(PLANNED), st.none() | st.booleans() | st.floats() | st.text(max_size=3))
+)
+def test_any_plan_is_answered_or_refused_by_field(client: Client, plan: dict[str, object]) -> None:
+    sent = {"product_id": "new", "first_month": "2025-10", "units": [3, 0, 5], "plan": plan}
+    headers = {"content-type": "application/json"}
+    answer = client.post("/forecast", content=json.dumps(sent), headers=headers)
+    if answer.status_code == 200:
+        assert Forecast.model_validate_json(answer.content).mean >= 0
+    else:
+        assert answer.status_code == 422
+        assert all(error["field"].startswith("plan") for error in answer.json()["errors"])
 
 
 def test_a_bad_history_among_many_is_named_by_its_place(client: Client) -> None:
