@@ -20,6 +20,7 @@ From shop events to forecasts, one step at a time:
 
   python -m ml synthesize --out events      make the events of a small shop
   python -m ml ingest --events events       take events into the lake, each once
+  python -m ml stock --file stock.csv       if you know them: days without stock
   python -m ml panel                        one row per product and month
   python -m ml train                        judge all candidates, register the best as challenger
   python -m ml models --champion 1          call version 1 the champion
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         _synthesize,
         _ingest,
+        _stock,
         _panel,
         _train,
         _forecast,
@@ -100,6 +102,15 @@ def _ingest(verbs: Verbs) -> None:
     _columns(verb)
     verb.add_argument(
         "--allow", action="append", default=[], metavar="CHECK", help="pass over a check of the file"
+    )
+
+
+def _stock(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs, "stock", "take days without stock into the lake; the next panel estimates their demand"
+    )
+    verb.add_argument(
+        "--file", type=Path, required=True, metavar="FILE", help="Parquet or CSV: product_id, month, days_out"
     )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from ml import features
 from ml.bundle import Bundle
 from ml.demand_class import CLASSES, demand_class
-from ml.distribution import LEVELS, P10, P50, P90, Floats, cdf, pmf
+from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction, cdf, pmf
 from ml.features import CategoryTotals
 from ml.history import History
+from ml.return_rates import ReturnRates
 
 MOST_MASS_UNITS = 100
 """Up to this many units the probability of each number of units is part of the answer."""
@@ -36,12 +37,14 @@ class Forecaster:
         model_version: Its number in the registry.
         data_version: Of the panel that `categories` comes from.
         categories: Units of whole categories in the months before the forecast.
+        returns: Rates at which units come back; None where returns are not known, then answers have no `returns`.
     """
 
     bundle: Bundle
     model_version: int
     data_version: str
     categories: CategoryTotals
+    returns: ReturnRates | None = None
 
     def answers(self, history: History) -> list[bytes]:
         """One JSON object for each product, for the month after the history; the same bits in any company.
@@ -53,6 +56,7 @@ class Forecaster:
         last, classes = history.units[:, -1].tolist(), demand_class(history)
         months = features.window(history.units, history.T).months.astype(int).tolist()
         prices, origin = last_prices(history), self._origin()
+        returned = self._returned(history, prediction)
         made = []
         for i in range(history.n):
             name = CLASSES[classes[i]]
@@ -73,9 +77,18 @@ class Forecaster:
                 "last_month_units": last[i],
                 **origin,
                 "price_cents": prices[i],
+                **returned[i],
             }
             made.append(encoded(answer))
         return made
+
+    def _returned(self, history: History, prediction: Prediction) -> list[dict[str, Any]]:
+        """What each answer says of returns."""
+        if self.returns is None:
+            return [{}] * history.n
+        columns = self.returns.expected(history, prediction.mean, prediction.levels)
+        rows = zip(*(column.round(DIGITS).tolist() for column in columns.values()), strict=True)
+        return [{"returns": dict(zip(columns, row, strict=True))} for row in rows]
 
     def _origin(self) -> dict[str, Any]:
         manifest = self.bundle.manifest
