@@ -22,6 +22,7 @@ From shop events to forecasts, one step at a time:
 
   python -m ml synthesize --out events      make the events of a small shop
   python -m ml ingest --events events       take events into the lake, each once
+  python -m ml stock --file stock.csv       if you know them: days without stock
   python -m ml panel                        one row per product and month
   python -m ml plan plan.csv                prices, promotions and advertising of the months to come (optional)
   python -m ml train                        judge all candidates, register the best as challenger
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         _synthesize,
         _ingest,
+        _stock,
         _panel,
         _plan,
         _train,
@@ -104,6 +106,15 @@ def _ingest(verbs: Verbs) -> None:
     _columns(verb)
     verb.add_argument(
         "--allow", action="append", default=[], metavar="CHECK", help="pass over a check of the file"
+    )
+
+
+def _stock(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs, "stock", "take days without stock into the lake; the next panel estimates their demand"
+    )
+    verb.add_argument(
+        "--file", type=Path, required=True, metavar="FILE", help="Parquet or CSV: product_id, month, days_out"
     )
 
 

@@ -91,11 +91,19 @@ PLAN_SCHEMA: Final[Schema] = {
 `price_cents` > 0, `promotion` a share from 0 to 1, `advertising_cents` >= 0 for the whole month.
 """
 
+STOCK_SCHEMA: Final[Schema] = {"product_id": pl.String(), "month": pl.Date(), "days_out": pl.Float64()}
+"""One row per product and month (its first day) of which a shop says on how many days there was no stock."""
+
+SET_ASIDE_SCHEMA: Final[Schema] = {"event_id": pl.String(), "reason": pl.String()}
+"""One row per accepted event that the newest panel did not learn from (`ml.outliers`)."""
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,
     "quarantine": QUARANTINE_SCHEMA,
     "panel": PANEL_SCHEMA,
     "data_versions": DATA_VERSION_SCHEMA,
     "plan": PLAN_SCHEMA,
+    "stock": STOCK_SCHEMA,
+    "set_aside": SET_ASIDE_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}

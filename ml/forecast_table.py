@@ -1,10 +1,11 @@
 """Forecasts at rest: written to the model store for serving and to the lake for judging, and judged there."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -74,16 +75,25 @@ class MonthError:
 
 
 def publish(
-    lake: Lake, store: ModelStore, bundle: Bundle, history: History, *, model_version: int, now: datetime
+    lake: Lake,
+    store: ModelStore,
+    bundle: Bundle,
+    history: History,
+    *,
+    model_version: int,
+    now: datetime,
+    notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Published:
     """Forecast every product for the month after the history; the same model and data again add no rows.
+
+    `notes` are told beside the answers, see `ml.snapshot.snapshot_bytes`.
 
     Raises:
         StoreUnavailable: The store or the lake cannot be written.
     """
     data_version = data_version_of(history).name
     drift = judge(history, bundle).answer
-    data = snapshot_bytes(bundle, model_version, data_version, history, now, drift=drift)
+    data = snapshot_bytes(bundle, model_version, data_version, history, now, drift=drift, notes=notes)
     snapshot = Snapshot.from_bytes(data, bundle.sha256)
     store.put_snapshot(bundle.sha256, data_version, data)
     app_id = f"forecast-{bundle.sha256}-{data_version}"

@@ -11,10 +11,11 @@ import numpy as np
 from ml import features
 from ml.bundle import Bundle
 from ml.demand_class import CLASSES, demand_class
-from ml.distribution import LEVELS, P10, P50, P90, Floats, cdf, pmf
+from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction, cdf, pmf
 from ml.features import CategoryTotals
 from ml.history import History
 from ml.product_history import Plan
+from ml.return_rates import ReturnRates
 
 MOST_MASS_UNITS = 100
 """Up to this many units the probability of each number of units is part of the answer."""
@@ -37,12 +38,14 @@ class Forecaster:
         model_version: Its number in the registry.
         data_version: Of the panel that `categories` comes from.
         categories: Units of whole categories in the months before the forecast.
+        returns: Rates at which units come back; None where returns are not known, then answers have no `returns`.
     """
 
     bundle: Bundle
     model_version: int
     data_version: str
     categories: CategoryTotals
+    returns: ReturnRates | None = None
 
     def answers(self, history: History) -> list[bytes]:
         """One JSON object for each product, for the month after the history; the same bits in any company.
@@ -54,6 +57,7 @@ class Forecaster:
         last, classes = history.units[:, -1].tolist(), demand_class(history)
         months = features.window(history.units, history.T).months.astype(int).tolist()
         prices, plans, origin = last_prices(history), self._plans(history), self._origin()
+        returned = self._returned(history, prediction)
         made = []
         for i in range(history.n):
             name = CLASSES[classes[i]]
@@ -75,6 +79,7 @@ class Forecaster:
                 **origin,
                 "price_cents": prices[i],
                 "plan": plans[i],
+                **returned[i],
             }
             made.append(encoded(answer))
         return made
@@ -88,6 +93,14 @@ class Forecaster:
             None if plan is None else plan.model_dump() | _effect(lift)
             for plan, lift in zip(plans, lifts.tolist(), strict=True)
         ]
+
+    def _returned(self, history: History, prediction: Prediction) -> list[dict[str, Any]]:
+        """What each answer says of returns."""
+        if self.returns is None:
+            return [{}] * history.n
+        columns = self.returns.expected(history, prediction.mean, prediction.levels)
+        rows = zip(*(column.round(DIGITS).tolist() for column in columns.values()), strict=True)
+        return [{"returns": dict(zip(columns, row, strict=True))} for row in rows]
 
     def _origin(self) -> dict[str, Any]:
         manifest = self.bundle.manifest

@@ -16,10 +16,14 @@ from ml.errors import NotEnoughHistory
 from ml.history import History
 from ml.lake import Lake
 from ml.months import month_end, shop_month
+from ml.outliers import counted, learned_from, set_aside
 from ml.panel_frame import panel_of
+from ml.plan_table import TABLE as PLAN
 from ml.plan_table import with_lake_plan
 from ml.quality import check_panel
 from ml.settings import MlSettings
+from ml.stock import TABLE as STOCK
+from ml.stock import demand_history
 
 __all__ = [
     "DataVersion",
@@ -47,13 +51,17 @@ of a month still change afterwards, so a past origin would see its future in the
 
 @dataclass(frozen=True)
 class PanelReport:
-    """Size of a panel, its first and last month (YYYY-MM) and the name of its data version."""
+    """Size of a panel, its first and last month (YYYY-MM) and the name of its data version.
+
+    `set_aside` counts events of the lake that are not learned from, by the reasons of `ml.outliers`.
+    """
 
     rows: int
     products: int
     first_month: str
     last_month: str
     data_version: str
+    set_aside: Mapping[str, int]
 
     def to_json(self) -> dict[str, object]:
         """The report as plain values for `json.dumps`."""
@@ -64,7 +72,8 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
     """Write the panel of all events up to the last complete month, and its data version.
 
     A month is complete when the newest event is at most `last_day_tolerance_days` before its end and `now` is
-    `lateness_days` after it. Building from the same events again writes nothing.
+    `lateness_days` after it. Events that `ml.outliers` sets aside stay in the lake and out of the panel. Building
+    from the same events again writes nothing.
 
     Raises:
         NotEnoughHistory: There is no complete month with a purchase.
@@ -72,29 +81,33 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         StoreUnavailable: The lake cannot be written.
     """
     with lake.lock():
-        events = lake.read("events").with_columns(
-            shop_month(pl.col("occurred_at"), settings.shop_zone).alias("month")
-        )
-        panel = panel_of(events, last_complete_month(events, settings, now), settings.shop_zone)
+        events = _dated(lake.read("events"), settings)
+        aside = set_aside(events, settings.trusted_events)
+        last_month = last_complete_month(events, settings, now)
+        panel = panel_of(learned_from(events, aside), last_month, settings.shop_zone)
         check_panel(panel)
+        if not lake.read("set_aside").sort("event_id").collect().equals(aside):
+            lake.overwrite("set_aside", aside)
         if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
             lake.overwrite("panel", panel)
-        history = history_of(panel)
         version = note_data_version(lake, now)
+        history = load_history(lake)
     return PanelReport(
         rows=panel.height,
         products=history.n,
         first_month=str(history.months[0]),
         last_month=version.last_month,
         data_version=version.name,
+        set_aside=counted(aside),
     )
 
 
 def load_history(lake: Lake, until: str | None = None) -> History:
     """The panel up to and with month `until` (YYYY-MM; None: its end) and its plan, products sorted by id.
 
-    A product's category is its latest known one as of that month, and products first sold later are absent:
-    what happened after `until` leaves no trace.
+    Months in which a product was out of stock have its estimated demand (`ml.censoring`). A product's category is
+    its latest known one as of that month, and products first sold later are absent: what happened after `until`
+    leaves no trace.
 
     Raises:
         NotEnoughHistory: There is no panel yet, or it does not reach from a first sale to `until`.
@@ -103,17 +116,17 @@ def load_history(lake: Lake, until: str | None = None) -> History:
     if panel.height == 0:
         raise NotEnoughHistory("the lake has no panel; run `python -m ml panel` after an import")
     if until is None:
-        return with_lake_plan(lake, history_of(panel))
+        return _told(lake, history_of(panel))
     months = panel["month"].unique().sort()
     if until not in set(months.dt.strftime("%Y-%m")):
         raise NotEnoughHistory(
             f"month {until!r} is not in the panel, which has {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
         )
-    return with_lake_plan(lake, history_of(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until)))
+    return _told(lake, history_of(panel.filter(pl.col("month").dt.strftime("%Y-%m") <= until)))
 
 
 def note_data_version(lake: Lake, now: datetime) -> DataVersion:
-    """The version of the panel and its plan; the table of versions has it and the Delta versions it came from.
+    """The version of the panel with its plan and stock, noted with the Delta versions it was first built from.
 
     Raises:
         NotEnoughHistory: There is no panel yet.
@@ -123,6 +136,11 @@ def note_data_version(lake: Lake, now: datetime) -> DataVersion:
         version = data_version_of(load_history(lake))
         _record(lake, version, now)
     return version
+
+
+def _told(lake: Lake, history: History) -> History:
+    """With what the shop told beside its events: months without stock, and plans."""
+    return with_lake_plan(lake, demand_history(lake, history))
 
 
 def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetime) -> date:
@@ -147,14 +165,24 @@ def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetim
         month = (month - timedelta(days=1)).replace(day=1)
 
 
-def history_of_events(events: pl.DataFrame, settings: MlSettings, now: datetime) -> History:
+def history_of_events(
+    events: pl.DataFrame, settings: MlSettings, now: datetime
+) -> tuple[History, dict[str, int]]:
     """What `build_panel` and `load_history` would give for these events (`EVENT_SCHEMA`) alone.
+
+    Also how many of them were set aside, by reason.
 
     Raises:
         NotEnoughHistory: There is no complete month with a purchase.
     """
-    dated = events.lazy().with_columns(shop_month(pl.col("occurred_at"), settings.shop_zone).alias("month"))
-    return history_of(panel_of(dated, last_complete_month(dated, settings, now), settings.shop_zone))
+    dated = _dated(events.lazy(), settings)
+    aside = set_aside(dated, settings.trusted_events)
+    last_month = last_complete_month(dated, settings, now)
+    return history_of(panel_of(learned_from(dated, aside), last_month, settings.shop_zone)), counted(aside)
+
+
+def _dated(events: pl.LazyFrame, settings: MlSettings) -> pl.LazyFrame:
+    return events.with_columns(shop_month(pl.col("occurred_at"), settings.shop_zone).alias("month"))
 
 
 def _sorted(frame: pl.LazyFrame) -> pl.DataFrame:
@@ -195,7 +223,7 @@ def _record(lake: Lake, version: DataVersion, now: datetime) -> None:
     """Note the Delta versions of the tables a data version was first built from."""
     known = lake.read("data_versions", ["digest"]).collect()["digest"]
     if version.digest not in known:
-        made_of = ("events", "panel", *(("plan",) if lake.exists("plan") else ()))
+        made_of = ("events", "panel", *(table for table in (PLAN, STOCK) if lake.exists(table)))
         tables = {table: lake.version(table) for table in made_of}
         row = asdict(version) | {"tables": json.dumps(tables, sort_keys=True), "created_at": now}
         lake.append("data_versions", pl.DataFrame([row], schema=DATA_VERSION_SCHEMA))

@@ -53,6 +53,9 @@ class MlSettings(BaseSettings):
         default=("_non_product",),
         description="Categories of rows that are not products (postage, fees).",
     )
+    trusted_events: tuple[str, ...] = Field(
+        default=(), description="Ids of events that are learned from, although they look like entry errors."
+    )
     random_seed: int = Field(default=7, ge=0)
     gate_fit_seconds: float = Field(
         default=600.0, gt=0, description="A model whose fits in the backtest take longer is refused."

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -20,11 +21,16 @@ from ml.features import CategoryTotals, category_totals
 from ml.forecasting import Forecaster, category_forecasts, encoded
 from ml.history import Floats, History
 from ml.product_history import SHOP_PRICE, ProductHistory, months_between
+from ml.return_rates import ReturnRates
 
 FORMAT = 1
 UNDERSTOOD: Final[tuple[str, ...]] = ()
 """Header fields that were added as critical; others that this release does not know are passed over."""
 NOT_JUDGED = "not enough data"
+NO_STOCK_DATA = "no stock data"
+NO_NOWCAST: Final[Mapping[str, Any]] = MappingProxyType(
+    {"unknown": "this forecast was made without the open month"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +102,16 @@ class Snapshot:
         return str(self.header.get("drift", NOT_JUDGED))
 
     @property
+    def nowcast(self) -> Mapping[str, Any]:
+        """The open month as of when this was made, see `ml.nowcast`; older snapshots have none."""
+        return dict(self.header.get("nowcast", NO_NOWCAST))
+
+    @property
+    def stock_data(self) -> str:
+        """What the demand of months without stock rests on."""
+        return str(self.header.get("stock_data", NO_STOCK_DATA))
+
+    @property
     def product_ids(self) -> list[str]:
         """Every product with an answer, sorted."""
         return list(self.answers)
@@ -122,7 +138,9 @@ class Snapshot:
             np.array(totals["totals"], dtype=np.float64),
             None if prices is None else np.array(prices, dtype=np.float64),
         )
-        forecaster = Forecaster(bundle, self.model_version, self.data_version, categories)
+        rates = self.header.get("return_rates")
+        returns = None if rates is None else ReturnRates.from_json(rates)
+        forecaster = Forecaster(bundle, self.model_version, self.data_version, categories, returns)
         plan = {name: np.array(v, dtype=np.float64) for name, v in self.header.get("shop_plan", {}).items()}
         return Live(forecaster, self.header["first_month"], self.header["last_month"], plan)
 
@@ -165,16 +183,19 @@ def snapshot_bytes(
     created_at: datetime,
     *,
     drift: str = NOT_JUDGED,
+    notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """The snapshot of a model for every product that was sold by the end of the history.
 
-    `drift` is the answer of `ml.drift.judge` on that history, which serving tells but cannot compute.
+    `drift` is the answer of `ml.drift.judge` on that history, which serving tells but cannot compute; `notes` are
+    header fields with what else is known beside the answers: `nowcast` and those of `ml.stock.stock_note`.
     """
     totals = category_totals(history)
     sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
     order = sorted(sold.tolist(), key=lambda row: history.product_ids[row])
     products = history.rows(np.array(order, dtype=np.intp))
-    answers = Forecaster(bundle, model_version, data_version, totals).answers(products)
+    rates = ReturnRates.fit(history)
+    answers = Forecaster(bundle, model_version, data_version, totals, rates).answers(products)
     header: dict[str, Any] = {
         "model_version": model_version,
         "model_sha256": bundle.sha256,
@@ -188,6 +209,8 @@ def snapshot_bytes(
         "category_forecasts": category_forecasts(answers),
         "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
         "product_ids": list(products.product_ids),
+        **({} if rates is None else {"return_rates": rates.to_json()}),
+        **notes,
     }
     if history.plan:
         header["shop_plan"] = _shop_plan(history)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from apps.chassis.app import create_app
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
-from apps.forecast.routes import category_router, forecast_router, model_router
+from apps.forecast.routes import category_router, forecast_router, model_router, open_month_router
 from apps.forecast.serving import Serving
 from apps.forecast.settings import ForecastSettings
 
@@ -30,7 +30,12 @@ def create(settings: ForecastSettings) -> FastAPI:
     return create_app(
         title="forecast",
         settings=settings,
-        routers=[forecast_router(serving), category_router(serving), model_router(serving)],
+        routers=[
+            forecast_router(serving),
+            category_router(serving),
+            open_month_router(serving),
+            model_router(serving),
+        ],
         readiness={"model": serving.check_model, "snapshot": serving.check_snapshot},
         metrics=metrics,
         lifespan=lifespan,

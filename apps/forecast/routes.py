@@ -22,10 +22,12 @@ from apps.forecast.schemas import (
     ForecastPage,
     Forecasts,
     ModelInfo,
+    OpenMonth,
+    OpenMonthLine,
     Reloaded,
 )
 from apps.forecast.serving import Serving
-from ml.events import TEXT_LENGTH
+from ml.events import TEXT_LENGTH, canonical_product_id
 from ml.forecasting import encoded
 
 JSON = "application/json"
@@ -114,6 +116,29 @@ def category_router(serving: Serving) -> APIRouter:
 
 def _category(name: str, value: Mapping[str, float]) -> CategoryForecast:
     return CategoryForecast(category=name, mean=value["mean"], products=int(value["products"]))
+
+
+def open_month_router(serving: Serving) -> APIRouter:
+    """The month that is still open, apart from every forecast."""
+    router = APIRouter(dependencies=[ANYONE])
+
+    @router.get("/nowcast")
+    async def nowcast() -> OpenMonth:
+        """Estimate the open month of the shop and its categories, as of the snapshot."""
+        return OpenMonth.model_validate(serving.loaded.snapshot.nowcast)
+
+    @router.get("/nowcast/{product_id:path}")
+    async def product_nowcast(product_id: Name) -> OpenMonthLine:
+        """Estimate the open month of one product, as of the snapshot."""
+        said = serving.loaded.snapshot.nowcast
+        line = said.get("products", {}).get(canonical_product_id(product_id))
+        if line is None:
+            why = said.get("unknown", "it was not sold in the months before")
+            detail = f"product {shown(product_id)} has no nowcast: {why}"
+            raise Problem(HTTPStatus.NOT_FOUND, "unknown-nowcast", detail)
+        return OpenMonthLine.model_validate(line)
+
+    return router
 
 
 def model_router(serving: Serving) -> APIRouter:

@@ -45,6 +45,16 @@ class PlanOfMonth(Answer):
     )
 
 
+class Returns(Answer):
+    """Units of next month's sales that come back; `p10` to `p90` hold them in four of five months."""
+
+    rate: Share
+    mean: Units
+    p10: Units
+    p90: Units
+    own_units: Units = Field(description="The product's own sales that the rate rests on.")
+
+
 class Forecast(Answer):
     """Next month's demand of one product; demand in units, money in cents."""
 
@@ -79,6 +89,7 @@ class Forecast(Answer):
     plan: PlanOfMonth | None = Field(
         default=None, description="The plan that the forecast was made with: of the lake, or sent."
     )
+    returns: Returns | None = Field(default=None, description="Null where returns are not known.")
 
     @field_validator("quantiles")
     @classmethod
@@ -119,6 +130,27 @@ class CategoryForecasts(Answer):
     categories: list[CategoryForecast]
 
 
+class OpenMonthLine(Answer):
+    """Units sold so far and expected of the whole month; `p10` and `p90` are null with too few past months."""
+
+    so_far: Units
+    expected: Units
+    p10: Units | None
+    p90: Units | None
+
+
+class OpenMonth(Answer):
+    """The month that is still open, estimated from the `days` of it that were over; never part of a forecast."""
+
+    month: Month | None = None
+    days: int = 0
+    unknown: str | None = Field(default=None, description="Why nothing can be said.")
+    elapsed_share: Share | None = None
+    months_learned_from: int = 0
+    shop: OpenMonthLine | None = None
+    categories: dict[str, OpenMonthLine] = Field(default_factory=dict)
+
+
 class ModelInfo(Answer):
     """What this process serves, against what its release asks for."""
 
@@ -129,6 +161,7 @@ class ModelInfo(Answer):
     month: Month
     candidate: str
     products: int
+    stock_data: str | None = Field(default=None, description="What demand in months without stock rests on.")
     snapshot_created_at: datetime
     loaded_at: datetime
 

@@ -124,6 +124,7 @@ class Serving:
             month=loaded.snapshot.month,
             candidate=loaded.bundle.manifest.candidate,
             products=len(loaded.snapshot.answers),
+            stock_data=loaded.snapshot.stock_data,
             snapshot_created_at=loaded.snapshot.created_at,
             loaded_at=loaded.loaded_at,
         )

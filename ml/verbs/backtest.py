@@ -85,7 +85,8 @@ def _of_events(options: Namespace, settings: MlSettings) -> Panel:
             now=now,
             progress=progress,
         )
-    return panel_of_history(history_of_events(events, settings, now), {"events": events.height})
+    history, aside = history_of_events(events, settings, now)
+    return panel_of_history(history, {"events": events.height, **aside})
 
 
 def _with_plan(history: History, options: Namespace) -> tuple[History, dict[str, Any]]:

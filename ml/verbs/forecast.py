@@ -9,20 +9,26 @@ from ml.bundle import unpack
 from ml.forecast_table import publish
 from ml.lake import Lake
 from ml.model_store import ModelStore
+from ml.open_month import open_month
 from ml.panel import load_history
 from ml.registry import Registry
 from ml.settings import MlSettings
+from ml.stock import stock_note
 from ml.verbs import Answer
 
 _LOG = logging.getLogger(__name__)
 
 
 def run(options: Namespace, settings: MlSettings) -> Answer:
-    """Write the snapshot of one model to the store and the lake."""
+    """Write the snapshot of one model to the store and the lake; with `--until` it has no open month."""
     lake, store = Lake(settings.lake), ModelStore(settings.model_store)
     history = load_history(lake, options.until)
     model = Registry(settings).resolve(options.model)
     bundle = unpack(store.get_bundle(model.sha256), model.sha256)
-    report = asdict(publish(lake, store, bundle, history, model_version=model.version, now=datetime.now(UTC)))
+    notes = stock_note(lake, history)
+    if options.until is None:
+        notes["nowcast"] = open_month(lake, history, settings)
+    now = datetime.now(UTC)
+    report = asdict(publish(lake, store, bundle, history, model_version=model.version, now=now, notes=notes))
     _LOG.info("forecast_published", extra=report)
     return Answer(report)

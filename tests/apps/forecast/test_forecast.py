@@ -240,6 +240,7 @@ def test_model_info_says_what_answers_here(client: Client, shop: Shop) -> None:
         "month": "2026-01",
         "candidate": "mix",
         "products": 40,
+        "stock_data": "no stock data",
         "snapshot_created_at": "2026-01-05T08:00:00Z",
     }
 
@@ -384,6 +385,8 @@ def test_openapi_describes_every_answer(client: Client) -> None:
         "/forecast/{product_id}",
         "/categories",
         "/categories/{category}",
+        "/nowcast",
+        "/nowcast/{product_id}",
         "/model-info",
         "/reload",
     }
