@@ -6,7 +6,8 @@ line, sorted by product.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
@@ -17,7 +18,7 @@ from ml.bundle import Bundle, refuse_critical
 from ml.errors import BundleRefused, UnknownProduct
 from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
-from ml.forecasting import Forecaster, category_forecasts, encoded
+from ml.forecasting import DIGITS, Forecaster, category_forecasts, encoded
 from ml.history import History
 from ml.product_history import ProductHistory, months_between
 
@@ -25,6 +26,9 @@ FORMAT = 1
 UNDERSTOOD: Final[tuple[str, ...]] = ()
 """Header fields that were added as critical; others that this release does not know are passed over."""
 NOT_JUDGED = "not enough data"
+
+Groups = Callable[[Sequence[bytes]], Mapping[str, Any]]
+"""From the answers of all products to the fields of the header that sum them up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +105,28 @@ class Snapshot:
         return list(self.answers)
 
     @property
-    def categories(self) -> dict[str, dict[str, float]]:
-        """Forecast of each category: `mean` in units, the sum of its products, and how many `products`."""
+    def categories(self) -> dict[str, dict[str, Any]]:
+        """Forecast of each category: `mean` in units, the sum of its products, and how many `products`.
+
+        `quantiles` by name are there where the snapshot was made with them.
+        """
         return dict(self.header["category_forecasts"])
+
+    def group(self, category: str | None) -> dict[str, Any] | None:
+        """The forecast of one category, of the shop under None; None for a category without products."""
+        return self.total if category is None else self.header["category_forecasts"].get(category)
+
+    @property
+    def total(self) -> dict[str, Any]:
+        """The same of the shop: the sum of its categories."""
+        found = self.header.get("total_forecast")
+        if found is not None:
+            return dict(found)
+        parts = self.categories.values()
+        return {
+            "mean": round(math.fsum(part["mean"] for part in parts), DIGITS),
+            "products": sum(part["products"] for part in parts),
+        }
 
     def live(self, bundle: Bundle) -> "Live":
         """A forecaster for histories that callers send, with this snapshot's data.
@@ -138,6 +161,11 @@ class Live:
         return self.forecaster.answers(sent.on(months_between(self.first_month, self.last_month)))[0]
 
 
+def sums_of_means(answers: Sequence[bytes]) -> Mapping[str, Any]:
+    """The groups of a snapshot whose writer draws no joint outcomes."""
+    return {"category_forecasts": category_forecasts(answers)}
+
+
 def snapshot_bytes(
     bundle: Bundle,
     model_version: int,
@@ -146,10 +174,12 @@ def snapshot_bytes(
     created_at: datetime,
     *,
     drift: str = NOT_JUDGED,
+    groups: Groups = sums_of_means,
 ) -> bytes:
     """The snapshot of a model for every product that was sold by the end of the history.
 
-    `drift` is the answer of `ml.drift.judge` on that history, which serving tells but cannot compute.
+    `drift` is the answer of `ml.drift.judge` on that history, and `groups` says what categories and the shop sell
+    together (`ml.group_forecasts`): serving tells both but cannot compute them.
     """
     totals = category_totals(history)
     sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
@@ -166,7 +196,7 @@ def snapshot_bytes(
         "products": products.n,
         "first_month": str(history.months[0]),
         "last_month": str(history.months[-1]),
-        "category_forecasts": category_forecasts(answers),
+        **groups(answers),
         "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
         "product_ids": list(products.product_ids),
     }
