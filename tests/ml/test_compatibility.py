@@ -15,7 +15,7 @@ from deltalake import DeltaTable, Field
 from deltalake.schema import PrimitiveType
 
 from apps.forecast.main import create
-from ml.bundle import unpack
+from ml.bundle import CARD, unpack
 from ml.columns import SCHEMAS
 from ml.errors import BundleRefused, StoreUnavailable
 from ml.event_store import Inbox
@@ -354,6 +354,15 @@ def test_the_release_before_serves_what_this_one_stores(kept: Shop) -> None:
     snapshot = Snapshot.from_bytes(data, kept.model_sha256)
     assert (answer["name"], answer["products"]) == (DATA_VERSION, snapshot.product_ids)
     assert answer["stored"].encode() == answer["live"].encode() == snapshot.get("P0001")
+
+
+def test_the_release_before_passes_over_the_model_card(kept: Shop, tmp_path: Path) -> None:
+    data = ModelStore(kept.root).get_bundle(kept.model_sha256)
+    carded = with_manifest(data, {}, {f"record/{CARD}.txt": b"# Model card"})
+    sha256 = ModelStore(tmp_path).put_bundle(carded)
+    Shop(tmp_path, kept.history, sha256).write_snapshot()
+    answer = previous(SERVE, store=str(tmp_path), sha256=sha256, history=sent_history(kept))
+    assert answer["stored"] == answer["live"]
 
 
 def test_this_release_serves_what_the_one_before_stored(kept: Shop, tmp_path: Path) -> None:
