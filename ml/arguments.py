@@ -206,6 +206,9 @@ def _backtest(verbs: Verbs) -> None:
         help="Parquet with series_id, period, point, q10, q50, q90, model",
     )
     verb.add_argument("--all", action="store_true", help="every candidate, not only the recipe of choice")
+    verb.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="write pictures, their numbers and a model card there"
+    )
     _columns(verb)
 
 

@@ -35,6 +35,8 @@ MAX_BYTES = 512 * 1024 * 1024
 MANIFEST = "manifest.json"
 SECTIONS = ("calibration", "model", "months", "record")
 CRITICAL = "critical"
+CARD = "card"
+"""Name of the model card in the section `record`, where releases without one pass over it."""
 
 State = Mapping[str, NDArray[Any] | str]
 
@@ -90,13 +92,14 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was checked and read."""
+    """A bundle that was checked and read; `card` is empty in those of releases without one."""
 
     sha256: str
     manifest: Manifest
     predictor: Predictor
     record: TrackRecord
     months: MonthRecord
+    card: str = ""
 
 
 def pack(manifest: Manifest, *, model: State, calibration: State, record: State, months: State) -> bytes:
@@ -106,7 +109,7 @@ def pack(manifest: Manifest, *, model: State, calibration: State, record: State,
         manifest: What the model is.
         model: State of the fitted model.
         calibration: State of its `Calibration`.
-        record: State of its `TrackRecord`.
+        record: State of its `TrackRecord`, and the model card as text under `CARD`.
         months: State of its `MonthRecord`.
 
     Raises:
@@ -170,8 +173,9 @@ def _read(data: bytes, sha256: str) -> Bundle:
         )
     model = CANDIDATES[manifest.candidate].from_state(states["model"])
     predictor = Predictor(model, Calibration.from_state(states["calibration"]))
+    card = str(states["record"].pop(CARD, ""))
     record, months = TrackRecord.from_state(states["record"]), MonthRecord.from_state(states["months"])
-    return Bundle(sha256, manifest, predictor, record, months)
+    return Bundle(sha256, manifest, predictor, record, months, card)
 
 
 def _members(data: bytes) -> Iterator[tuple[str, bytes]]:

@@ -79,25 +79,38 @@ class Backtest:
     def _row(self, name: str, candidate: type[Model]) -> Row:
         row: Row = {"candidate": name, "family": candidate.family, "promotable": candidate.promotable}
         row["observations"] = int(self.eligible.sum())
-        scores = _scores(self._flat(name)) if row["observations"] else dict.fromkeys(SCORES)
+        scores = _scores(self.judged(name)) if row["observations"] else dict.fromkeys(SCORES)
         return row | scores | {"seconds": round(self.hindcasts.seconds.get(name, 0.0), 3)}
 
-    def _flat(self, name: str) -> _Flat:
+    def judged(self, name: str) -> Judged:
+        """The forecasts of a candidate that count, with what came."""
         parts = []
         for k, (t, prediction) in enumerate(zip(self.origins, self.predictions[name], strict=True)):
             use, past = np.flatnonzero(self.eligible[:, k]), self.history.until(t)
             scales = (features.scale(past)[use], features.squared_scale(past)[use])
+            place = (use, np.full(len(use), k, dtype=np.intp))
             parts.append(
-                (use, self.history.units[use, t], prediction.mean[use], prediction.levels[use], *scales)
+                (*place, self.history.units[use, t], prediction.mean[use], prediction.levels[use], *scales)
             )
-        return _Flat(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return Judged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
-class _Flat:
-    """Eligible forecasts of all origins below each other."""
+class Judged:
+    """Eligible forecasts of all origins below each other.
+
+    Attributes:
+        series: (m,) rows of the history.
+        origin: (m,) positions in `Backtest.origins`.
+        actual: (m,) units that came.
+        mean: (m,) expected units.
+        quantiles: (m, 8) units at `LEVELS`.
+        scale: (m,) units that errors are divided by.
+        squared_scale: (m,) what squared errors are divided by.
+    """
 
     series: NDArray[np.intp]
+    origin: NDArray[np.intp]
     actual: Floats
     mean: Floats
     quantiles: Floats
@@ -196,7 +209,7 @@ def _run(
         progress(done, len(work), name)
 
 
-def _scores(flat: _Flat) -> Row:
+def _scores(flat: Judged) -> Row:
     actual, mean, quantiles = flat.actual, flat.mean, flat.quantiles
     shares = [LEVELS[i] for i in OUTER]
     return {

@@ -20,6 +20,7 @@ from ml.drift import judge
 from ml.errors import NoDemand, SnapshotNotFound
 from ml.evaluation import eligible
 from ml.features import scale
+from ml.group_forecasts import group_forecasts
 from ml.history import History
 from ml.lake import Lake
 from ml.model_store import ModelStore
@@ -93,7 +94,16 @@ def publish(
     """
     data_version = data_version_of(history).name
     drift = judge(history, bundle).answer
-    data = snapshot_bytes(bundle, model_version, data_version, history, now, drift=drift, notes=notes)
+    data = snapshot_bytes(
+        bundle,
+        model_version,
+        data_version,
+        history,
+        now,
+        drift=drift,
+        groups=group_forecasts,
+        notes=notes,
+    )
     snapshot = Snapshot.from_bytes(data, bundle.sha256)
     store.put_snapshot(bundle.sha256, data_version, data)
     app_id = f"forecast-{bundle.sha256}-{data_version}"

@@ -6,7 +6,8 @@ line, sorted by product.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from ml.bundle import Bundle, refuse_critical
 from ml.errors import BundleRefused, UnknownProduct
 from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
-from ml.forecasting import Forecaster, category_forecasts, encoded
+from ml.forecasting import DIGITS, Forecaster, category_forecasts, encoded
 from ml.history import Floats, History
 from ml.product_history import SHOP_PRICE, ProductHistory, months_between
 from ml.return_rates import ReturnRates
@@ -31,6 +32,9 @@ NO_STOCK_DATA = "no stock data"
 NO_NOWCAST: Final[Mapping[str, Any]] = MappingProxyType(
     {"unknown": "this forecast was made without the open month"}
 )
+
+Groups = Callable[[Sequence[bytes]], Mapping[str, Any]]
+"""From the answers of all products to the fields of the header that sum them up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +121,28 @@ class Snapshot:
         return list(self.answers)
 
     @property
-    def categories(self) -> dict[str, dict[str, float]]:
-        """Forecast of each category: `mean` in units, the sum of its products, and how many `products`."""
+    def categories(self) -> dict[str, dict[str, Any]]:
+        """Forecast of each category: `mean` in units, the sum of its products, and how many `products`.
+
+        `quantiles` by name are there where the snapshot was made with them.
+        """
         return dict(self.header["category_forecasts"])
+
+    def group(self, category: str | None) -> dict[str, Any] | None:
+        """The forecast of one category, of the shop under None; None for a category without products."""
+        return self.total if category is None else self.header["category_forecasts"].get(category)
+
+    @property
+    def total(self) -> dict[str, Any]:
+        """The same of the shop: the sum of its categories."""
+        found = self.header.get("total_forecast")
+        if found is not None:
+            return dict(found)
+        parts = self.categories.values()
+        return {
+            "mean": round(math.fsum(part["mean"] for part in parts), DIGITS),
+            "products": sum(part["products"] for part in parts),
+        }
 
     def live(self, bundle: Bundle) -> "Live":
         """A forecaster for histories that callers send, with this snapshot's data.
@@ -175,6 +198,11 @@ class Live:
         return sent.on(months_between(self.first_month, self.last_month), self.shop_plan)
 
 
+def sums_of_means(answers: Sequence[bytes]) -> Mapping[str, Any]:
+    """The groups of a snapshot whose writer draws no joint outcomes."""
+    return {"category_forecasts": category_forecasts(answers)}
+
+
 def snapshot_bytes(
     bundle: Bundle,
     model_version: int,
@@ -183,12 +211,14 @@ def snapshot_bytes(
     created_at: datetime,
     *,
     drift: str = NOT_JUDGED,
+    groups: Groups = sums_of_means,
     notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """The snapshot of a model for every product that was sold by the end of the history.
 
-    `drift` is the answer of `ml.drift.judge` on that history, which serving tells but cannot compute; `notes` are
-    header fields with what else is known beside the answers: `nowcast` and those of `ml.stock.stock_note`.
+    Serving tells what it cannot compute: `drift` is the answer of `ml.drift.judge` on that history, `groups` says
+    what categories and the shop sell together (`ml.group_forecasts`), `notes` are header fields with what else is
+    known beside the answers: `nowcast` and those of `ml.stock.stock_note`.
     """
     totals = category_totals(history)
     sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
@@ -206,7 +236,7 @@ def snapshot_bytes(
         "products": products.n,
         "first_month": str(history.months[0]),
         "last_month": str(history.months[-1]),
-        "category_forecasts": category_forecasts(answers),
+        **groups(answers),
         "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
         "product_ids": list(products.product_ids),
         **({} if rates is None else {"return_rates": rates.to_json()}),

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ml import planned
-from ml.bundle import Manifest, pack, state_digest
+from ml.bundle import CARD, Manifest, pack, state_digest
+from ml.card import model_card
 from ml.choice import Choice, Outcome, choose, number
 from ml.code_commit import code_commit
 from ml.data_version import data_version_of
@@ -21,11 +22,11 @@ from ml.models import CANDIDATES
 from ml.models.base import Model
 from ml.models.reference import SeedRecipe
 from ml.month_record import MonthRecord, month_statistics
+from ml.papers import by_month_and_class, segments
 from ml.papers import calibration as calibration_paper
-from ml.papers import segments
 from ml.progress import Progress, silent
 from ml.registry import ModelVersion, Registry
-from ml.report import benchmark_png
+from ml.report import backtest_files, benchmark_png
 from ml.track_record import TrackRecord
 
 VERDICT: Final = "verdict.json"
@@ -101,9 +102,10 @@ def train(
     recipe, used_until = (champion.candidate, _used_until(registry, champion)) if champion else (None, None)
     choice = choose(tested, recipe, forced, seed, used_until=used_until, limits=limits)
     table = {str(row["candidate"]): row for row in tested.table()}
-    manifest, data = _packed(tested, choice.candidate, table[choice.candidate], seed)
+    paper = by_month_and_class(tested, choice.candidate)
+    manifest, card, data = _packed(tested, paper, table[choice.candidate], seed)
     sha256 = store.put_bundle(data)
-    artifacts = _artifacts(tested, table, choice, manifest)
+    artifacts = _artifacts(tested, table, choice, manifest) | backtest_files(tested, paper, card)
     if data_quality is not None:
         artifacts["data_quality.json"] = json.dumps(data_quality, indent=1)
     version = registry.register(sha256, manifest, _metrics(table, choice), artifacts)
@@ -131,8 +133,9 @@ def _used_until(registry: Registry, champion: ModelVersion) -> str | None:
     return None if used is None else str(used)
 
 
-def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest, bytes]:
-    """The recipe fitted on all months, with its calibration and its record."""
+def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> tuple[Manifest, str, bytes]:
+    """The recipe fitted on all months, with its calibration and its record: manifest, model card and bundle."""
+    name = paper["candidate"]
     history, hindcasts, candidate = tested.history, tested.hindcasts, CANDIDATES[name]
     model, calibration = hindcasts.model(candidate, history.T), tested.calibrations[name]
     prediction = calibration.apply(history, model.predict(history, hindcasts.categories(history.T)))
@@ -156,13 +159,26 @@ def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest,
         risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
         seed=seed,
     )
+    card = _card(tested, paper, manifest)
     states = {
         "model": model.state(),
         "calibration": calibration.state(),
-        "record": record.state(),
+        "record": record.state() | {CARD: card},
         "months": months.state(),
     }
-    return manifest, pack(manifest, **states)
+    return manifest, card, pack(manifest, **states)
+
+
+def _card(tested: Backtest, paper: Mapping[str, Any], manifest: Manifest) -> str:
+    facts = ("data_version", "data_digest", "code_commit", "calibration_id", "seed")
+    return model_card(
+        tested,
+        paper,
+        title=f"Model card: {manifest.candidate} for {manifest.target_month}",
+        facts={name.replace("_", " "): str(getattr(manifest, name)) for name in facts},
+        command=f"ML_RANDOM_SEED={manifest.seed} python -m ml train --until {manifest.last_month}"
+        f" --candidate {manifest.candidate}",
+    )
 
 
 def _months(tested: Backtest, name: str) -> MonthRecord:

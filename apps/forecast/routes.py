@@ -21,6 +21,7 @@ from apps.forecast.schemas import (
     Forecast,
     ForecastPage,
     Forecasts,
+    GroupForecast,
     ModelInfo,
     OpenMonth,
     OpenMonthLine,
@@ -63,8 +64,13 @@ def forecast_router(serving: Serving) -> APIRouter:
         page = ids[start : start + limit]
         following = page[-1] if start + limit < len(ids) else None
         return _json(
-            b'{"total":%d,"next_cursor":%b,"forecasts":%b}'
-            % (len(ids), encoded(following), _array(loaded.snapshot.answers[name] for name in page)),
+            b'{"total":%d,"next_cursor":%b,"together":%b,"forecasts":%b}'
+            % (
+                len(ids),
+                encoded(following),
+                encoded(None if search else loaded.snapshot.group(category)),
+                _array(loaded.snapshot.answers[name] for name in page),
+            ),
             loaded.headers,
         )
 
@@ -92,30 +98,29 @@ def category_router(serving: Serving) -> APIRouter:
 
     @router.get("/categories")
     async def categories() -> CategoryForecasts:
-        """List every category's expected units; they add up to their products' means."""
+        """List every category's and the shop's demand; means add up, quantiles are drawn jointly."""
         snapshot = serving.loaded.snapshot
         return CategoryForecasts(
             month=snapshot.month,
             data_version=snapshot.data_version,
-            categories=[_category(name, value) for name, value in snapshot.categories.items()],
+            total=GroupForecast.model_validate(snapshot.total),
+            categories=[
+                CategoryForecast(category=name, **value) for name, value in snapshot.categories.items()
+            ],
         )
 
     @router.get("/categories/{category:path}")
     async def category(category: Name) -> CategoryForecast:
         """Forecast one category."""
-        found = serving.loaded.snapshot.categories.get(category)
+        found = serving.loaded.snapshot.group(category)
         if found is None:
             detail = (
                 f"category {shown(category)} has no product with a forecast; /categories lists those that do"
             )
             raise Problem(HTTPStatus.NOT_FOUND, "unknown-category", detail)
-        return _category(category, found)
+        return CategoryForecast(category=category, **found)
 
     return router
-
-
-def _category(name: str, value: Mapping[str, float]) -> CategoryForecast:
-    return CategoryForecast(category=name, mean=value["mean"], products=int(value["products"]))
 
 
 def open_month_router(serving: Serving) -> APIRouter:

@@ -100,11 +100,26 @@ class Forecast(Answer):
         return quantiles
 
 
+class GroupForecast(Answer):
+    """Units of several products together: the mean is the sum of theirs, quantiles are drawn jointly."""
+
+    mean: Units
+    products: int
+    quantiles: dict[str, Units] | None = Field(
+        default=None,
+        description="Units at the shares 0.05 to 0.99 of outcomes; null from a snapshot without them.",
+    )
+
+
 class ForecastPage(Answer):
-    """Forecasts in the order of their product ids; `next_cursor` is null on the last page."""
+    """Forecasts in the order of their product ids; `next_cursor` is null on the last page.
+
+    `together` is of the whole category, or of the shop where none was asked for; null for a search.
+    """
 
     total: int
     next_cursor: str | None
+    together: GroupForecast | None = None
     forecasts: list[Forecast]
 
 
@@ -114,19 +129,18 @@ class Forecasts(Answer):
     forecasts: list[Forecast]
 
 
-class CategoryForecast(Answer):
-    """Expected units of a category: the sum of its products' means, since quantiles do not add."""
+class CategoryForecast(GroupForecast):
+    """Units of a category."""
 
     category: str
-    mean: Units
-    products: int
 
 
 class CategoryForecasts(Answer):
-    """Every category, by name."""
+    """Every category, by name, and the shop."""
 
     month: Month
     data_version: str
+    total: GroupForecast | None = None
     categories: list[CategoryForecast]
 
 

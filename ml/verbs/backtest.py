@@ -2,12 +2,16 @@
 
 import logging
 from argparse import Namespace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from ml.card import model_card
+from ml.choice import BASELINE, FLOOR
+from ml.code_commit import code_commit
 from ml.distribution import P10, P50, P90
 from ml.errors import BadPanel
 from ml.evaluation import Backtest, backtest
@@ -19,7 +23,9 @@ from ml.ingest import accepted_events
 from ml.models import CANDIDATES, RECIPE
 from ml.panel import history_of_events
 from ml.panel_file import Panel, panel_of_history, read_panel
+from ml.papers import by_month_and_class
 from ml.plan_file import read_plan, with_plan
+from ml.report import backtest_files
 from ml.settings import MlSettings
 from ml.terminal import progress_bar
 from ml.verbs import Answer
@@ -28,6 +34,9 @@ _LOG = logging.getLogger(__name__)
 
 NO_CURRENCY = "XXX"
 """ISO 4217 for none: amounts are compared within the file only."""
+
+YARDSTICKS = (BASELINE, FLOOR)
+"""Tested too where pictures are asked for, which show the recipe beside them."""
 
 PASSED_OVER = ALLOWABLE - {"isolated-dates"}
 """Checks that protect a lake; here their rows are left out and counted."""
@@ -39,7 +48,8 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     plan = _with_plan(panel.history, options) if options.plan else None
     history = panel.history if plan is None else plan[0]
     _LOG.info("panel_read", extra={"series": history.n, "periods": history.T, "season": history.season})
-    candidates = CANDIDATES if options.all else {RECIPE: CANDIDATES[RECIPE]}
+    asked = list(CANDIDATES) if options.all else [RECIPE]
+    candidates = {name: CANDIDATES[name] for name in [*asked, *(YARDSTICKS if options.plots else ())]}
     with progress_bar() as progress:
         tested = backtest(
             history,
@@ -49,8 +59,11 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             calibration_origins=_calibration_origins(history, options.origins),
             progress=progress,
         )
-    forecasts = _forecasts(tested, panel.labels)
+    wanted = replace(tested, predictions={name: tested.predictions[name] for name in asked})
+    forecasts = _forecasts(wanted, panel.labels)
     forecasts.write_parquet(options.out)
+    if options.plots:
+        _write_papers(tested, options, settings)
     report = {
         "series": history.n,
         "periods": history.T,
@@ -65,6 +78,24 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
         "benchmark": tested.table(),
     }
     return Answer(report)
+
+
+def _write_papers(tested: Backtest, options: Namespace, settings: MlSettings) -> None:
+    """What a training keeps with its model, for a file without one."""
+    source = options.events or options.panel
+    data = f"--{'events' if options.events else 'panel'} {source.name} --origins {options.origins}"
+    command = f"python -m ml backtest {data} --out FORECASTS.parquet --plots FOLDER"
+    paper = by_month_and_class(tested, RECIPE)
+    card = model_card(
+        tested,
+        paper,
+        title=f"Model card: {RECIPE} on {source.name}",
+        facts={"code commit": code_commit(), "seed": str(settings.random_seed)},
+        command=f"ML_RANDOM_SEED={settings.random_seed} {command}",
+    )
+    options.plots.mkdir(parents=True, exist_ok=True)
+    for name, content in backtest_files(tested, paper, card).items():
+        (options.plots / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _calibration_origins(history: History, tested: int) -> int:

@@ -9,9 +9,8 @@ from ml.verbs import Answer
 
 
 def run(options: Namespace, settings: MlSettings) -> Answer:
-    """The manifest of a bundle that was found, is whole and can be read."""
+    """The manifest and the model card of a bundle that was found, is whole and can be read."""
     data = ModelStore(settings.model_store).get_bundle(options.sha256)
-    manifest = unpack(data, options.sha256).manifest
-    return Answer(
-        {"sha256": options.sha256, "bytes": len(data), "manifest": manifest.model_dump(mode="json")}
-    )
+    bundle = unpack(data, options.sha256)
+    told = {"manifest": bundle.manifest.model_dump(mode="json"), "card": bundle.card}
+    return Answer({"sha256": options.sha256, "bytes": len(data), **told})

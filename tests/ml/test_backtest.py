@@ -116,6 +116,22 @@ def test_odd_series_are_forecast_or_counted(run: Run) -> None:
     assert report["season"] == 13
 
 
+def test_pictures_and_card_are_written_where_asked_and_leave_the_forecasts_alone(
+    run: Run, tmp_path: Path
+) -> None:
+    frame = panel(timedelta(days=7))
+    plain = run(frame, "--origins", "2")[2]
+    code, report, forecasts = run(frame, "--origins", "2", "--plots", str(tmp_path / "plots"))
+    assert (code, forecasts.equals(plain)) == (0, True)
+    assert {row["candidate"] for row in report["benchmark"]} == {RECIPE, "naive", "ma3"}
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == [
+        *("backtest.json", "calibration.png", "errors.png", "examples.png", "model_card.md")
+    ]
+    card = (tmp_path / "plots" / "model_card.md").read_text()
+    assert card.startswith(f"# Model card: {RECIPE} on in.parquet")
+    assert str(tmp_path) not in card
+
+
 def test_all_candidates_are_written_when_asked_for(run: Run) -> None:
     code, report, forecasts = run(panel(timedelta(days=7), periods=8), "--all", "--origins", "1")
     assert code == 0

@@ -10,7 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from ml.bundle import MAX_BYTES, Manifest, pack, unpack
+from ml.bundle import CARD, MAX_BYTES, Bundle, Manifest, pack, unpack
 from ml.errors import BundleRefused
 from ml.features import category_totals
 from ml.models import CANDIDATES
@@ -22,7 +22,7 @@ DATA = bundle_bytes(SHOP)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
-def reread(data: bytes) -> object:
+def reread(data: bytes) -> Bundle:
     """As a release would that names exactly these bytes: only the content can refuse now."""
     return unpack(data, hashlib.sha256(data).hexdigest())
 
@@ -81,6 +81,14 @@ def test_every_candidate_predicts_the_same_bits_after_a_round_trip(candidate: st
         "months": bundle.months.state(),
     }
     assert pack(bundle.manifest, **states) == data
+
+
+def test_a_model_card_is_read_back_and_one_without_has_none() -> None:
+    card = "# Model card\n\nÜmlaut | 80 %\n"
+    assert unpack(DATA, SHA256).card == ""
+    bundle = reread(rewritten({f"record/{CARD}.txt": card.encode()}))
+    assert bundle.card == card
+    assert bundle.record.state().keys() == unpack(DATA, SHA256).record.state().keys()
 
 
 def flips(count: int) -> None:

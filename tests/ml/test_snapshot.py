@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ml.errors import BundleRefused, UnknownProduct
+from ml.group_forecasts import group_forecasts
 from ml.models import CANDIDATES
 from ml.product_history import ProductHistory
 from ml.snapshot import Snapshot, snapshot_bytes
@@ -66,6 +67,23 @@ def test_categories_add_up_to_their_products() -> None:
     for name, category in snapshot.categories.items():
         total = sum(answer["mean"] for answer in answers if answer["category"] == name)
         assert category["mean"] == pytest.approx(total, abs=1e-3)
+
+
+def test_the_total_of_a_snapshot_without_one_is_the_sum_of_its_categories() -> None:
+    snapshot = Snapshot.from_bytes(DATA, BUNDLE.sha256)
+    assert "total_forecast" not in snapshot.header
+    assert snapshot.total["mean"] == pytest.approx(sum(c["mean"] for c in snapshot.categories.values()))
+    assert snapshot.total["products"] == SHOP.n
+    assert snapshot.group("toys") == snapshot.categories["toys"]
+    assert (snapshot.group(None), snapshot.group("none")) == (snapshot.total, None)
+
+
+def test_joint_forecasts_of_categories_and_shop_are_kept() -> None:
+    data = snapshot_bytes(BUNDLE, 3, manifest().data_version, SHOP, NOW, groups=group_forecasts)
+    snapshot, plain = (Snapshot.from_bytes(each, BUNDLE.sha256) for each in (data, DATA))
+    assert snapshot.answers == plain.answers
+    assert list(snapshot.total["quantiles"]) == list(snapshot.categories["toys"]["quantiles"])
+    assert snapshot.total["mean"] == plain.total["mean"]
 
 
 @pytest.mark.parametrize("place", [0.0, 0.01, 0.3, 0.9, 1.0])

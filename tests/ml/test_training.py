@@ -176,6 +176,20 @@ def test_calibration_and_segments_are_kept_too_and_data_quality_when_it_is_given
     assert papers["calibration"]["observations"] == row["observations"]
 
 
+def test_pictures_and_model_card_are_kept_and_the_card_is_in_the_bundle_too(place: Place) -> None:
+    report = place.train()
+    kept = {
+        name: place.registry.artifact(report.version, name)
+        for name in ("model_card.md", "backtest.json", "errors.png", "calibration.png", "examples.png")
+    }
+    bundle = unpack(place.store.get_bundle(report.sha256), report.sha256)
+    assert bundle.card == kept["model_card.md"].decode()
+    assert report.data_version in bundle.card
+    assert f"--until 2025-12 --candidate {report.candidate}" in bundle.card
+    assert json.loads(kept["backtest.json"])["candidate"] == report.candidate
+    assert all(kept[name].startswith(b"\x89PNG") for name in kept if name.endswith(".png"))
+
+
 def test_the_report_is_json_even_when_the_gate_could_not_decide(place: Place) -> None:
     few = SHOP.rows(np.arange(5))
     report = train(few, place.registry, place.store, seed=SEED, candidates=QUICK)

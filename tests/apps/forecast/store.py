@@ -12,7 +12,7 @@ from apps.forecast.settings import ForecastSettings
 from ml.bundle import unpack
 from ml.history import History
 from ml.model_store import ModelStore
-from ml.snapshot import NOT_JUDGED, snapshot_bytes
+from ml.snapshot import NOT_JUDGED, Groups, snapshot_bytes, sums_of_means
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
 
@@ -37,12 +37,13 @@ class Shop:
         version: int = VERSION,
         data_version: str = DATA_VERSION,
         drift: str = NOT_JUDGED,
+        groups: Groups = sums_of_means,
     ) -> Path:
         """Where the model's forecast of the shop is kept."""
         store = ModelStore(self.root)
         bundle = unpack(store.get_bundle(self.model_sha256), self.model_sha256)
         shown = history or self.history
-        data = snapshot_bytes(bundle, version, data_version, shown, CREATED_AT, drift=drift)
+        data = snapshot_bytes(bundle, version, data_version, shown, CREATED_AT, drift=drift, groups=groups)
         return Path(store.put_snapshot(self.model_sha256, data_version, data))
 
     def settings(self, **changes: object) -> ForecastSettings:
