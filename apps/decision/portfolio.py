@@ -36,9 +36,10 @@ def decide_portfolio(
     products, left_out = _economics(forecasts, asked, defaults)
     kept = [forecast for forecast in forecasts if forecast.product_id in products]
     economics = [products[forecast.product_id] for forecast in kept]
+    months = Demand.of_all([forecast.model_dump(include=_SHAPE) for forecast in kept])
     demands = [
-        over(Demand.of(forecast.model_dump(include=_SHAPE)), numbers.cover_months, numbers.month_correlation)
-        for forecast, numbers in zip(kept, economics, strict=True)
+        over(demand, numbers.cover_months, numbers.month_correlation)
+        for demand, numbers in zip(months, economics, strict=True)
     ]
     plan = plan_portfolio(demands, economics, asked.budget_cents)
     categories = [forecast.category for forecast in kept]

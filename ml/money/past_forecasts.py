@@ -152,7 +152,7 @@ def _demands(frame: pl.DataFrame) -> tuple[tuple[Demand, ...], Floats]:
         demands = tuple(Demand(np.array(mass, dtype=np.float64)) for mass in frame[_MASS].to_list())
         return demands, np.array([demand.mean for demand in demands])
     quantiles = np.sort(frame.select(pl.col(QUANTILES).cast(pl.Float64)).to_numpy(), axis=1)
-    return tuple(Demand.from_quantiles(row) for row in quantiles.tolist()), mean_of(quantiles)
+    return tuple(Demand.from_quantiles(quantiles)), mean_of(quantiles)
 
 
 def _last_known(values: Floats) -> Floats:
