@@ -20,10 +20,11 @@ from apps.decision.schemas import Numbers, PortfolioRequest
 from apps.forecast.schemas import Forecast
 from ml.decisions import Defaults, Economics
 from ml.decisions.demand import Demand
-from ml.decisions.paths import DRAWS, Dependence, draw_each
+from ml.decisions.paths import DRAWS, draw_each
 from ml.decisions.portfolio import plan_portfolio
 from ml.decisions.scenarios import scenarios, total_profit
 from ml.decisions.stock import plan_stock, profit
+from ml.dependence import Dependence
 from ml.distribution import Floats, mean_of
 from ml.forecasting import distribution_fields
 from ml.negative_binomial import quantiles

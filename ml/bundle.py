@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ml.calibration import Calibration
+from ml.dependence import Dependence
 from ml.distribution import Prediction
 from ml.errors import BundleRefused
 from ml.features import CategoryTotals
@@ -82,13 +83,14 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was checked and read."""
+    """A bundle that was checked and read; `dependence` is None where its release did not measure it."""
 
     sha256: str
     manifest: Manifest
     predictor: Predictor
     record: TrackRecord
     months: MonthRecord
+    dependence: Dependence | None = None
 
 
 def pack(manifest: Manifest, *, model: State, calibration: State, record: State, months: State) -> bytes:
@@ -99,7 +101,7 @@ def pack(manifest: Manifest, *, model: State, calibration: State, record: State,
         model: State of the fitted model.
         calibration: State of its `Calibration`.
         record: State of its `TrackRecord`.
-        months: State of its `MonthRecord`.
+        months: State of its `MonthRecord`, and perhaps that of its `Dependence`.
 
     Raises:
         TypeError: An array holds Python objects, which could be stored by pickle only.
@@ -163,7 +165,7 @@ def _read(data: bytes, sha256: str) -> Bundle:
     model = CANDIDATES[manifest.candidate].from_state(states["model"])
     predictor = Predictor(model, Calibration.from_state(states["calibration"]))
     record, months = TrackRecord.from_state(states["record"]), MonthRecord.from_state(states["months"])
-    return Bundle(sha256, manifest, predictor, record, months)
+    return Bundle(sha256, manifest, predictor, record, months, Dependence.from_state(states["months"]))
 
 
 def _members(data: bytes) -> Iterator[tuple[str, bytes]]:

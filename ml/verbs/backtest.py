@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from ml.distribution import P10, P50, P90
+from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction
 from ml.evaluation import Backtest, backtest
 from ml.file_checks import ALLOWABLE
 from ml.hindcasts import FIRST_ORIGIN, calibration_window
@@ -24,6 +24,9 @@ _LOG = logging.getLogger(__name__)
 
 NO_CURRENCY = "XXX"
 """ISO 4217 for none: amounts are compared within the file only."""
+
+OUTER = tuple(i for i in range(len(LEVELS)) if i not in (P10, P50, P90))
+"""Places of the quantiles that stand behind the stable columns."""
 
 PASSED_OVER = ALLOWABLE - {"isolated-dates"}
 """Checks that protect a lake; here their rows are left out and counted."""
@@ -83,15 +86,17 @@ def _of_events(options: Namespace, settings: MlSettings) -> Panel:
 
 
 def _forecasts(tested: Backtest, labels: pl.Series) -> pl.DataFrame:
-    """One row per model, tested period and series that was listed the period before, in that order."""
+    """One row per model, tested period and series that was listed the period before, in that order.
+
+    `actual` is null where the series ended.
+    """
     history, parts = tested.history, []
     ids = pl.Series(history.product_ids, dtype=pl.String)
     for name, predictions in tested.predictions.items():
         for t, prediction in zip(tested.origins, predictions, strict=True):
             listed = np.flatnonzero(~np.isnan(history.units[:, t - 1]))
-            values = {"point": prediction.mean} | {
-                f"q{share}": prediction.levels[:, i] for share, i in ((10, P10), (50, P50), (90, P90))
-            }
+            values = {"point": prediction.mean} | _quantiles(prediction, (P10, P50, P90))
+            behind = _quantiles(prediction, OUTER) | {"actual": history.units[:, t]}
             parts.append(
                 pl.DataFrame(
                     {
@@ -99,7 +104,13 @@ def _forecasts(tested: Backtest, labels: pl.Series) -> pl.DataFrame:
                         "period": pl.repeat(labels[t], len(listed), dtype=pl.Date, eager=True),
                         **{column: value[listed] for column, value in values.items()},
                         "model": pl.repeat(name, len(listed), dtype=pl.String, eager=True),
-                    }
+                        **{column: value[listed] for column, value in behind.items()},
+                    },
+                    nan_to_null=True,
                 )
             )
     return pl.concat(parts)
+
+
+def _quantiles(prediction: Prediction, places: tuple[int, ...]) -> dict[str, Floats]:
+    return {f"q{round(100 * LEVELS[i]):02d}": prediction.levels[:, i] for i in places}

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +20,12 @@ def test_a_mass_is_taken_as_it_is_and_scaled_to_one() -> None:
     assert demand.mean == 1.0
 
 
+def named(factor: int) -> dict[str, float]:
+    return {f"{level:.2f}": factor * units for level, units in zip(LEVELS, QUANTILES, strict=True)}
+
+
 def test_quantiles_stand_in_when_there_is_no_mass() -> None:
-    named = {f"{level:.2f}": units for level, units in zip(LEVELS, QUANTILES, strict=True)}
-    demand = Demand.of({"probability_mass": None, "quantiles": named})
+    demand = Demand.of({"probability_mass": None, "quantiles": named(1)})
     assert demand.step == 1
     for level, units in zip(LEVELS, QUANTILES, strict=True):
         assert abs(demand.quantile(level) - units) <= 1
@@ -28,11 +33,8 @@ def test_quantiles_stand_in_when_there_is_no_mass() -> None:
 
 def test_many_forecasts_are_read_as_one_by_one() -> None:
     """A mass, quantiles, and quantiles too large for a grid of single units."""
-    mass = {"probability_mass": [0.25, 0.5, 0.25]}
-    small, large = (
-        {"quantiles": {f"{level:.2f}": k * units for level, units in zip(LEVELS, QUANTILES, strict=True)}}
-        for k in (1, 100_000)
-    )
+    mass: Mapping[str, Any] = {"probability_mass": [0.25, 0.5, 0.25]}
+    small, large = ({"quantiles": named(k)} for k in (1, 100_000))
     together = Demand.of_all([large, mass, small, mass, large])
     for demand, forecast in zip(together, [large, mass, small, mass, large], strict=True):
         alone = Demand.of(forecast)
