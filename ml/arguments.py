@@ -162,7 +162,15 @@ def _decide_backtest(verbs: Verbs) -> None:
     verb.add_argument(
         "--forecasts", type=Path, metavar="FILE", help="Parquet or CSV with outcomes; without it a backtest"
     )
-    verb.add_argument("--candidate", metavar="NAME", help="recipe of the backtest [that of `backtest`]")
+    verb.add_argument(
+        "--panel",
+        type=Path,
+        metavar="FILE",
+        help="with --forecasts: prices and past units, as for `backtest`",
+    )
+    verb.add_argument(
+        "--candidate", metavar="NAME", help="recipe of the backtest, or `model` in FILE [that of `backtest`]"
+    )
     verb.add_argument("--out", type=Path, metavar="FOLDER", help="write money.json and money.png there")
 
 
@@ -203,7 +211,7 @@ def _backtest(verbs: Verbs) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="Parquet with series_id, period, point, q10, q50, q90, model",
+        help="Parquet with series_id, period, point, q10, q50, q90, model, other quantiles, actual",
     )
     verb.add_argument("--all", action="store_true", help="every candidate, not only the recipe of choice")
     verb.add_argument(

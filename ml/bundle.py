@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ml.calibration import Calibration
+from ml.dependence import Dependence
 from ml.distribution import Prediction
 from ml.errors import BundleRefused
 from ml.features import CategoryTotals
@@ -92,7 +93,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was checked and read; `card` is empty in those of releases without one."""
+    """A bundle that was checked and read; of releases without them `card` is empty and `dependence` None."""
 
     sha256: str
     manifest: Manifest
@@ -100,6 +101,7 @@ class Bundle:
     record: TrackRecord
     months: MonthRecord
     card: str = ""
+    dependence: Dependence | None = None
 
 
 def pack(manifest: Manifest, *, model: State, calibration: State, record: State, months: State) -> bytes:
@@ -110,7 +112,7 @@ def pack(manifest: Manifest, *, model: State, calibration: State, record: State,
         model: State of the fitted model.
         calibration: State of its `Calibration`.
         record: State of its `TrackRecord`, and the model card as text under `CARD`.
-        months: State of its `MonthRecord`.
+        months: State of its `MonthRecord`, and perhaps that of its `Dependence`.
 
     Raises:
         TypeError: An array holds Python objects, which could be stored by pickle only.
@@ -175,7 +177,8 @@ def _read(data: bytes, sha256: str) -> Bundle:
     predictor = Predictor(model, Calibration.from_state(states["calibration"]))
     card = str(states["record"].pop(CARD, ""))
     record, months = TrackRecord.from_state(states["record"]), MonthRecord.from_state(states["months"])
-    return Bundle(sha256, manifest, predictor, record, months, card)
+    dependence = Dependence.from_state(states["months"])
+    return Bundle(sha256, manifest, predictor, record, months, card, dependence)
 
 
 def _members(data: bytes) -> Iterator[tuple[str, bytes]]:

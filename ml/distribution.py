@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 LEVELS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 P10, P50, P90 = LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
 
 TAIL_SHARE: Final = 1e-6
 """Mass beyond the last unit of `pmf`."""
+
+_UNITS_AT_ONCE: Final = 1 << 16
 
 _LEVELS: Final = np.array(LEVELS)
 _LOW_DECAY: Final = float(np.log(LEVELS[1] / LEVELS[0]))
@@ -115,6 +118,14 @@ def ppf(row: Floats, shares: Floats) -> Floats:
     return np.maximum(0.0, np.where(shares < LEVELS[0], low, np.where(shares > LEVELS[-1], high, inside)))
 
 
+def last_units(quantiles: Floats) -> Ints:
+    """(n,) the unit of each row beyond which less than `TAIL_SHARE` is left."""
+    excess = np.log((1 - LEVELS[-1]) / (1 - (1 - TAIL_SHARE)))
+    last = quantiles[:, -1] + (quantiles[:, -1] - quantiles[:, -2]) / _HIGH_DECAY * excess
+    units: Ints = np.ceil(last).astype(np.intp)
+    return units
+
+
 def pmf(row: Floats) -> Floats:
     """P(Y = k) for k = 0, 1, ..., up to the unit beyond which less than `TAIL_SHARE` is left; sums to 1.
 
@@ -124,13 +135,14 @@ def pmf(row: Floats) -> Floats:
     Args:
         row: (8,) tidy quantiles.
     """
-    last = int(np.ceil(ppf(row, np.array(1 - TAIL_SHARE))))
-    units = np.arange(last + 2, dtype=np.float64)
-    shares = cdf(row, units)
-    mass = np.diff(np.diff(units * shares - _partial_mean(row, shares)), prepend=0.0)
-    mass = np.maximum(mass, 0.0)
-    share: Floats = mass / mass.sum()
-    return share
+    return masses(row[np.newaxis])[0]
+
+
+def masses(quantiles: Floats) -> list[Floats]:
+    """`pmf` of each row of (n, 8) tidy quantiles; the same bits alone and in company."""
+    ends = np.cumsum(last_units(quantiles) + 2)
+    cuts = np.flatnonzero(np.diff(ends // _UNITS_AT_ONCE)) + 1
+    return [mass for rows in np.split(quantiles, cuts) for mass in _masses(rows)]
 
 
 def expectation(row: Floats, value: Callable[[Floats], Floats]) -> float:
@@ -139,28 +151,96 @@ def expectation(row: Floats, value: Callable[[Floats], Floats]) -> float:
     return float(probabilities @ value(np.arange(len(probabilities), dtype=np.float64)))
 
 
-def _partial_mean(row: Floats, shares: Floats) -> Floats:
-    """Integral of the quantile function from 0 to each share; x F(x) minus it is the integral of F to x."""
-    low, high = (row[1] - row[0]) / _LOW_DECAY, (row[-1] - row[-2]) / _HIGH_DECAY
-    start = LEVELS[0] * float(np.exp(-row[0] / low)) if low > 0 else 0.0
-    head = np.clip(shares, start, LEVELS[0])
-    log = np.log(np.maximum(head, np.finfo(float).tiny) / LEVELS[0])
-    origin = row[0] * start + low * start * (-row[0] / low - 1.0) if start > 0 else 0.0
-    total = row[0] * head + low * head * (log - 1.0) - origin
-    for i in range(1, len(LEVELS)):
-        step = np.clip(shares, LEVELS[i - 1], LEVELS[i]) - LEVELS[i - 1]
-        rise = (row[i] - row[i - 1]) * step / (LEVELS[i] - LEVELS[i - 1])
-        total = total + step * (row[i - 1] + 0.5 * rise)
+def _masses(rows: Floats) -> list[Floats]:
+    """All units of all rows behind each other: x F(x) less the partial mean is the integral of F up to x."""
+    size = last_units(rows) + 2
+    start = np.cumsum(size) - size
+    units = (np.arange(size.sum()) - np.repeat(start, size)).astype(np.float64)
+    shares, partial = _shares(rows, units, size)
+    means = np.diff(units * shares - partial, append=0.0)
+    mass = np.diff(means, prepend=0.0)
+    mass[start] = means[start]
+    mass = np.maximum(mass, 0.0)
+    own = [
+        mass[first : first + count] for first, count in zip(start.tolist(), (size - 1).tolist(), strict=True)
+    ]
+    return [part / part.sum() for part in own]
+
+
+def _shares(rows: Floats, units: Floats, size: Ints) -> tuple[Floats, Floats]:
+    """`cdf` at every unit, and the integral of the quantile function from 0 to it.
+
+    Args:
+        rows: (n, 8) tidy quantiles.
+        units: 0, 1, ... of the first row, then of the second, and so on.
+        size: (n,) how many of each row.
+    """
+    end = np.minimum(np.ceil(rows), size[:, np.newaxis]).astype(np.intp)  # of the units below each quantile
+    lengths = np.diff(end, axis=1, prepend=0, append=size[:, np.newaxis])
+    run = np.repeat(np.arange(lengths.size), lengths.ravel())
+    row, section = np.divmod(run, lengths.shape[1])
+    shares, partial = np.empty(len(units)), _up_to_sections(rows).ravel()[run]
+    for part, of in (
+        (section == 0, _low),
+        ((section > 0) & (section < len(LEVELS)), _inside),
+        (section == len(LEVELS), _high),
+    ):
+        at = np.flatnonzero(part)
+        shares[at], partial[at] = of(rows, row[at], section[at], units[at], partial[at])
+    return shares, partial
+
+
+def _low(rows: Floats, row: Ints, _: Ints, units: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """Share of each unit below the first quantile, and `before` plus the integral up to that share."""
+    length = (rows[:, 1] - rows[:, 0]) / _LOW_DECAY
+    shares = LEVELS[0] * _decay(rows[row, 0] - units, length[row])
+    return shares, before + _head(rows[row], shares)
+
+
+def _inside(rows: Floats, row: Ints, section: Ints, units: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """The same between two quantiles, the second of which is that of the section."""
+    left, right = rows[row, section - 1], rows[row, section]
+    level, rise = _LEVELS[section - 1], _LEVELS[section] - _LEVELS[section - 1]
+    shares = level + rise * ((units - left) / (right - left))
+    step = shares - level
+    return shares, before + step * (left + 0.5 * ((right - left) * step / rise))
+
+
+def _high(rows: Floats, row: Ints, _: Ints, units: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """The same from the last quantile on."""
+    last, length = rows[row, -1], ((rows[:, -1] - rows[:, -2]) / _HIGH_DECAY)[row]
+    shares = 1.0 - (1 - LEVELS[-1]) * _decay(units - last, length)
     left = np.clip(1.0 - shares, np.finfo(float).tiny, 1 - LEVELS[-1])
     beyond = (1 - LEVELS[-1]) - left
-    tail: Floats = total + row[-1] * beyond + high * (beyond - left * np.log((1 - LEVELS[-1]) / left))
-    return tail
+    return shares, before + last * beyond + length * (beyond - left * np.log((1 - LEVELS[-1]) / left))
 
 
-def _decay(distance: Floats, length: float) -> Floats:
+def _up_to_sections(rows: Floats) -> Floats:
+    """(n, 9) integral of the quantile function from 0 to where each section begins."""
+    total = _head(rows, np.full(len(rows), LEVELS[0]))
+    found = [np.zeros(len(rows)), total]
+    for i in range(1, len(LEVELS)):
+        step = LEVELS[i] - LEVELS[i - 1]
+        rise = (rows[:, i] - rows[:, i - 1]) * step / (LEVELS[i] - LEVELS[i - 1])
+        total = total + step * (rows[:, i - 1] + 0.5 * rise)
+        found.append(total)
+    return np.stack(found, axis=1)
+
+
+def _head(rows: Floats, shares: Floats) -> Floats:
+    """(n,) integral of the quantile function of each row from 0 to a share of at most the first level."""
+    first, length = rows[:, 0], (rows[:, 1] - rows[:, 0]) / _LOW_DECAY
+    start = LEVELS[0] * _decay(first, length)
+    head = np.maximum(shares, start)
+    depth = np.divide(-first, length, out=np.zeros(len(rows)), where=length > 0)
+    origin = np.where(start > 0, first * start + length * start * (depth - 1.0), 0.0)
+    log = np.log(np.maximum(head, np.finfo(float).tiny) / LEVELS[0])
+    return first * head + length * head * (log - 1.0) - origin
+
+
+def _decay(distance: Floats, length: Floats | float) -> Floats:
     """exp(-distance / length) where the distance is positive; a tail without length has no mass."""
     ahead = np.maximum(distance, 0.0)
-    if length <= 0:
-        return np.zeros(ahead.shape)
-    decay: Floats = np.exp(-ahead / length)
+    scaled = np.divide(ahead, length, out=np.full(ahead.shape, np.inf), where=np.asarray(length) > 0)
+    decay: Floats = np.exp(-scaled)
     return decay

@@ -103,13 +103,14 @@ class Forecaster:
         return [{"returns": dict(zip(columns, row, strict=True))} for row in rows]
 
     def _origin(self) -> dict[str, Any]:
-        manifest = self.bundle.manifest
+        manifest, dependence = self.bundle.manifest, self.bundle.dependence
         return {
             "model_version": self.model_version,
             "model_sha256": self.bundle.sha256,
             "data_version": self.data_version,
             "calibration_id": manifest.calibration_id,
             "risk_cuts": list(manifest.risk_cuts),
+            **({} if dependence is None else {"dependence": dependence.rounded(DIGITS)}),
         }
 
 

@@ -21,6 +21,8 @@ from ml.model_store import ModelStore
 from ml.models import CANDIDATES
 from ml.models.base import Model
 from ml.models.reference import SeedRecipe
+from ml.money.dependence import of_backtest
+from ml.money.evidence import money_papers
 from ml.month_record import MonthRecord, month_statistics
 from ml.papers import by_month_and_class, segments
 from ml.papers import calibration as calibration_paper
@@ -141,7 +143,7 @@ def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> 
     prediction = calibration.apply(history, model.predict(history, hindcasts.categories(history.T)))
     classes = [CLASSES[i] for i in demand_class(history)]
     record = TrackRecord.measure(history.product_ids, classes, tested.losses(name))
-    months = _months(tested, name)
+    months, dependence = _months(tested, name), of_backtest(tested, name, seed)
     version = data_version_of(history)
     manifest = Manifest(
         candidate=name,
@@ -164,7 +166,7 @@ def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> 
         "model": model.state(),
         "calibration": calibration.state(),
         "record": record.state() | {CARD: card},
-        "months": months.state(),
+        "months": {**months.state(), **(dependence.state() if dependence else {})},
     }
     return manifest, card, pack(manifest, **states)
 
@@ -203,6 +205,7 @@ def _artifacts(
         "manifest.json": manifest.model_dump_json(indent=1),
         "segments.json": json.dumps(segments(tested, choice.candidate, choice.against), indent=1),
         VERDICT: json.dumps(choice.to_json(), indent=1),
+        **money_papers(tested, choice.candidate, choice.against, manifest.seed),
     }
 
 

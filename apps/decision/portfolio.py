@@ -1,7 +1,8 @@
 """Orders of many products under one budget, as the decision service answers them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +11,13 @@ from apps.forecast.schemas import Forecast
 from ml.decisions import Defaults, Economics
 from ml.decisions.advertising import plan_ad_budget
 from ml.decisions.demand import Demand
-from ml.decisions.paths import Dependence, over
+from ml.decisions.economics import with_months
+from ml.decisions.paths import over
 from ml.decisions.portfolio import PortfolioPlan, plan_portfolio
 from ml.decisions.response import Response
 from ml.decisions.scenarios import total_profit
+from ml.dependence import ASSUMED, Dependence
 from ml.errors import ImpossibleEconomics
-
-DEPENDENCE: Final = Dependence(shop=0.05, category=0.05)
-"""Between products: about the largest that the money backtest finds on five of six public sets."""
 
 _CENT_SLACK = 1e-6
 """A bisection ends a hair below a whole cent."""
@@ -33,16 +33,21 @@ def decide_portfolio(
 
     A product whose numbers allow no decision is left out by name; the others share the budget.
     """
-    products, left_out = _economics(forecasts, asked, defaults)
+    origin = (
+        forecasts[0].model_dump(include={*_ORIGIN, "dependence"}) if forecasts else dict.fromkeys(_ORIGIN)
+    )
+    learned = Dependence.of(origin)
+    products, left_out = _economics(forecasts, asked, with_months(defaults, learned))
     kept = [forecast for forecast in forecasts if forecast.product_id in products]
     economics = [products[forecast.product_id] for forecast in kept]
+    months = Demand.of_all([forecast.model_dump(include=_SHAPE) for forecast in kept])
     demands = [
-        over(Demand.of(forecast.model_dump(include=_SHAPE)), numbers.cover_months, numbers.month_correlation)
-        for forecast, numbers in zip(kept, economics, strict=True)
+        over(demand, numbers.cover_months, numbers.month_correlation)
+        for demand, numbers in zip(months, economics, strict=True)
     ]
     plan = plan_portfolio(demands, economics, asked.budget_cents)
     categories = [forecast.category for forecast in kept]
-    first = forecasts[0].model_dump(include=set(_ORIGIN)) if forecasts else dict.fromkeys(_ORIGIN)
+    dependence = learned or ASSUMED
     return {
         "budget_cents": asked.budget_cents,
         "spend_cents": plan.spend_cents,
@@ -57,10 +62,11 @@ def decide_portfolio(
         "scenarios": {
             name: {"profit_cents": round(value)}
             for name, value in total_profit(
-                demands, categories, economics, plan.order_units.tolist(), DEPENDENCE
+                demands, categories, economics, plan.order_units.tolist(), dependence
             ).items()
         },
-        **first,
+        **origin,
+        "dependence": {**asdict(dependence), "source": "model" if learned else "assumed"},
     }
 
 
@@ -103,14 +109,14 @@ def _orders(
 
 
 def _next_units(plan: PortfolioPlan, kept: Sequence[Forecast], most: int) -> list[dict[str, Any]]:
-    steps = plan.steps
+    steps, rate = plan.steps, plan.steps.reward_per_cent
     return [
         {
             "product_id": kept[int(steps.product[i])].product_id,
             "units": int(steps.units[i]),
             "cost_cents": int(steps.cost_cents[i]),
             "expected_gain_cents": round(float(steps.reward_cents[i])),
-            "gain_per_cent": round(float(steps.reward_per_cent[i]), 6),
+            "gain_per_cent": round(float(rate[i]), 6),
         }
         for i in np.flatnonzero(~plan.bought)[:most].tolist()
     ]

@@ -150,6 +150,13 @@ class Input(Answer):
     default: bool
 
 
+class UsedDependence(Answer):
+    """Between the months that an order covers, and where that came from."""
+
+    months: float
+    source: Literal["given", "model", "assumed"]
+
+
 class Decision(Answer):
     """What to do for one product, why, and from which numbers."""
 
@@ -165,6 +172,7 @@ class Decision(Answer):
     reason: str
     reason_tr: str
     inputs: dict[str, Input]
+    dependence: UsedDependence
     model_version: int
     model_sha256: str
     data_version: str
@@ -214,6 +222,15 @@ class LeftOut(Answer):
     reason: str
 
 
+class JointDependence(Answer):
+    """Under which the scenarios were drawn, and where it came from; `months` holds where a product gave none."""
+
+    shop: float
+    category: float
+    months: float
+    source: Literal["model", "assumed"]
+
+
 class Portfolio(Answer):
     """Orders under one budget; `scenarios` are of the profit of all products together, drawn jointly."""
 
@@ -228,6 +245,7 @@ class Portfolio(Answer):
     advertising: AdPortfolio | None = Field(description="Null where no advertising budget was given.")
     left_out: list[LeftOut]
     scenarios: dict[Literal["low", "expected", "high"], Outcome]
+    dependence: JointDependence
     model_version: int | None
     model_sha256: str | None
     data_version: str | None

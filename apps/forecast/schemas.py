@@ -1,9 +1,9 @@
 """What the forecast service answers and takes; decision and console read its answers by these."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 MAX_PAGE = 1000
 MAX_MASS_POINTS = 4096
@@ -55,6 +55,20 @@ class Returns(Answer):
     own_units: Units = Field(description="The product's own sales that the rate rests on.")
 
 
+class Dependence(Answer):
+    """How the model's errors go together: correlations between products, and between months of one product."""
+
+    shop: Share
+    category: Share = Field(description="What two products of one category have beyond `shop`.")
+    months: Share
+
+    @model_validator(mode="after")
+    def _within_one(self) -> Self:
+        if self.shop + self.category > 1:
+            raise ValueError("shop and category are parts of one, so their sum must not exceed 1")
+        return self
+
+
 class Forecast(Answer):
     """Next month's demand of one product; demand in units, money in cents."""
 
@@ -84,6 +98,9 @@ class Forecast(Answer):
     calibration_id: str
     risk_cuts: tuple[FiniteFloat, FiniteFloat] = Field(
         description="Cost at risk that parts Low, Medium, High."
+    )
+    dependence: Dependence | None = Field(
+        default=None, description="Measured in training; null in forecasts of releases that did not."
     )
     price_cents: int | None = Field(description="Mean price of the last month with a sale.")
     plan: PlanOfMonth | None = Field(

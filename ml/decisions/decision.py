@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from ml.decisions.advertising import STEP_SHARE, AdPlan, lift_factor, plan_advertising
 from ml.decisions.demand import Demand
-from ml.decisions.economics import Defaults, Economics
+from ml.decisions.economics import Defaults, Economics, with_months
 from ml.decisions.paths import over
 from ml.decisions.reasons import reasons
 from ml.decisions.response import Responses, fit, prior
 from ml.decisions.risk import cost_at_risk, earning_power, level, take_share
 from ml.decisions.scenarios import scenarios
 from ml.decisions.stock import StockPlan, plan_stock, profit, smallest_order
+from ml.dependence import Dependence
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +41,8 @@ def decide(
     """Stock, advertising, risk, sizing and scenarios for one product, ready for JSON.
 
     Money is in cents, stock in units. `inputs` lists every number that was used and whether it was given;
-    `binding` names the bounds that held a recommendation back.
+    `binding` names the bounds that held a recommendation back; `dependence` says how errors stay over months,
+    and whether that was given, measured when the model was trained, or assumed.
 
     Args:
         forecast: One product's forecast answer.
@@ -51,7 +53,8 @@ def decide(
     Raises:
         ImpossibleEconomics: No decision makes sense under these numbers.
     """
-    economics = Economics.of(given, forecast.get("price_cents"), defaults)
+    learned = Dependence.of(forecast)
+    economics = Economics.of(given, forecast.get("price_cents"), with_months(defaults, learned))
     demand = over(Demand.of(forecast), economics.cover_months, economics.month_correlation)
     responses = _responses(economics, ad_history)
     stock = plan_stock(demand, economics)
@@ -74,8 +77,15 @@ def decide(
             name: {"value": value, "default": name in economics.defaulted}
             for name, value in economics.inputs().items()
         },
+        "dependence": {"months": economics.month_correlation, "source": _source(economics, learned)},
         **{name: forecast[name] for name in _ORIGIN},
     }
+
+
+def _source(economics: Economics, learned: Dependence | None) -> str:
+    if "month_correlation" not in economics.defaulted:
+        return "given"
+    return "assumed" if learned is None else "model"
 
 
 @dataclass(frozen=True, eq=False)

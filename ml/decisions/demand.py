@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.distribution import LEVELS, TAIL_SHARE, cdf, pmf, ppf
+from ml.distribution import LEVELS, TAIL_SHARE, cdf, last_units, masses
 
 Floats = NDArray[np.float64]
 
@@ -42,24 +42,34 @@ class Demand:
         Raises:
             ValueError: It has neither a mass nor quantiles at every level.
         """
-        if forecast.get("probability_mass") is not None:
-            return cls(np.array(forecast["probability_mass"], dtype=np.float64))
-        quantiles = forecast.get("quantiles") or {}
-        missing = [level for level in LEVELS if f"{level:.2f}" not in quantiles]
-        if missing:
-            raise ValueError(f"the forecast has no quantile at {missing[0]:.2f} and no probability mass")
-        return cls.from_quantiles([quantiles[f"{level:.2f}"] for level in LEVELS])
+        return cls.of_all([forecast])[0]
 
     @classmethod
-    def from_quantiles(cls, quantiles: Sequence[float]) -> Self:
-        """Demand with these units at `LEVELS`; a cell holds the mass nearer to it than to its neighbours."""
-        row = np.array(quantiles, dtype=np.float64)
-        last = float(ppf(row, np.array(1 - TAIL_SHARE)))
-        step = math.ceil((last + 1) / (MOST_POINTS - 1))
-        if step == 1:
-            return cls(pmf(row))
-        edges = (np.arange(math.ceil(last / step) + 1, dtype=np.float64) + 0.5) * step
-        return cls(np.diff(cdf(row, edges), prepend=0.0), step)
+    def of_all(cls, forecasts: Sequence[Mapping[str, Any]]) -> list[Self]:
+        """The same of many forecasts, and much faster."""
+        rows = [None if f.get("probability_mass") is not None else _quantiles(f) for f in forecasts]
+        made = iter(
+            cls.from_quantiles(np.array([row for row in rows if row is not None]).reshape(-1, len(LEVELS)))
+        )
+        return [
+            cls(np.array(forecast["probability_mass"], dtype=np.float64)) if row is None else next(made)
+            for forecast, row in zip(forecasts, rows, strict=True)
+        ]
+
+    @classmethod
+    def from_quantiles(cls, quantiles: Floats) -> list[Self]:
+        """Demands with these units at `LEVELS`; a cell holds the mass nearer to it than to its neighbours.
+
+        Args:
+            quantiles: (n, 8), tidy.
+        """
+        last = last_units(quantiles)
+        steps = -(-(last + 1) // (MOST_POINTS - 1))
+        fine = iter(masses(quantiles[steps == 1]))
+        return [
+            cls(next(fine) if step == 1 else _coarse(row, unit, step), step)
+            for row, unit, step in zip(quantiles, last.tolist(), steps.tolist(), strict=True)
+        ]
 
     @property
     def units(self) -> Floats:
@@ -106,6 +116,19 @@ class Demand:
         for _ in range(months - 1):
             total = _without_far_tail(np.convolve(total, self.probability))
         return type(self)(total, self.step)
+
+
+def _quantiles(forecast: Mapping[str, Any]) -> list[float]:
+    quantiles = forecast.get("quantiles") or {}
+    missing = [level for level in LEVELS if f"{level:.2f}" not in quantiles]
+    if missing:
+        raise ValueError(f"the forecast has no quantile at {missing[0]:.2f} and no probability mass")
+    return [quantiles[f"{level:.2f}"] for level in LEVELS]
+
+
+def _coarse(row: Floats, last: int, step: int) -> Floats:
+    edges = (np.arange(-(-last // step) + 1, dtype=np.float64) + 0.5) * step
+    return np.diff(cdf(row, edges), prepend=0.0)
 
 
 def _without_far_tail(probability: Floats) -> Floats:

@@ -1,80 +1,21 @@
 """Joint demand paths: several months and several products drawn together, never quantiles scaled or added."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.decisions.demand import Demand
+from ml.dependence import Dependence
 
 Floats = NDArray[np.float64]
 
 DRAWS: Final = 1_000
 DRAWS_OF_A_TOTAL: Final = 4_096
 
-_LARGEST_CORRELATION: Final = 0.95
 _NORMAL: Final = NormalDist()
-
-
-@dataclass(frozen=True)
-class Dependence:
-    """Correlations of normal scores: a Gaussian copula with one factor for the shop and one per category.
-
-    Args:
-        shop: Of two products of different categories in one month, 0 to 1.
-        category: What two products of one category have beyond it; `shop + category` is at most 1.
-        months: Of the errors that one forecast makes in two months, 0 to 1: the share of a factor that stays.
-    """
-
-    shop: float = 0.0
-    category: float = 0.0
-    months: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.shop, self.category, self.months) < 0 or max(self.shop + self.category, self.months) > 1:
-            raise ValueError(f"{self} is no correlation")
-
-    @classmethod
-    def fit(cls, scores: Floats, categories: Sequence[str]) -> Self:
-        """Method of moments from past errors.
-
-        Args:
-            scores: (n, months) `normal_score` of what came in consecutive months under one forecast of each
-                product; NaN where unknown.
-            categories: One per product.
-        """
-        known = np.isfinite(scores)
-        values, count = np.where(known, scores, 0.0), known.astype(np.float64)
-        variance = float((values**2).sum() / max(count.sum(), 1.0))
-        if variance == 0:
-            return cls()
-        together, code = (
-            np.zeros(len(values), np.intp),
-            np.unique(np.array(categories), return_inverse=True)[1],
-        )
-        within, pairs_within = _pairs(values, code), _pairs(count, code)
-        across, pairs_across = _pairs(values, together) - within, _pairs(count, together) - pairs_within
-        shop = _correlation(across, pairs_across, variance)
-        category = max(0.0, _correlation(within, pairs_within, variance) - shop)
-        every_month = np.zeros(values.shape[1], np.intp)
-        months = _correlation(_pairs(values.T, every_month), _pairs(count.T, every_month), variance)
-        return cls(shop, category, months)
-
-
-def _pairs(values: Floats, group: NDArray[np.intp]) -> float:
-    """Sum of products over all ordered pairs of different rows of one group, over all columns."""
-    total = 0.0
-    for column in values.T:
-        sums = np.bincount(group, weights=column)
-        total += float((sums**2).sum() - (column**2).sum())
-    return total
-
-
-def _correlation(products: float, pairs: float, variance: float) -> float:
-    return min(max(products / pairs / variance, 0.0), _LARGEST_CORRELATION) if pairs else 0.0
 
 
 def normal_score(demand: Demand, actual: float, uniform: float) -> float:

@@ -72,7 +72,7 @@ def risk_cuts(quantiles: Floats, defaults: Defaults | None = None) -> tuple[floa
     shares = defaults or Defaults()
     underage = 1 - shares.cost_share_of_price
     overage = shares.cost_share_of_price * (1 - shares.salvage_share_of_cost + shares.holding_share_of_cost)
-    risks = [_at_best_stock(Demand.from_quantiles(row), underage, overage) for row in quantiles.tolist()]
+    risks = [_at_best_stock(demand, underage, overage) for demand in Demand.from_quantiles(quantiles)]
     low, high = np.quantile(risks, CUT_SHARES)
     return round(float(low), 6), round(float(high), 6)
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from ml.decisions.demand import Demand, outcome_quantile
 from ml.decisions.economics import Economics
-from ml.decisions.paths import DRAWS, Dependence, draw_each
+from ml.decisions.paths import DRAWS, draw_each
 from ml.decisions.stock import profit
+from ml.dependence import Dependence
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,8 @@ from ml.demand_class import CLASSES, demand_class
 from ml.distribution import LEVELS, mean_of
 from ml.errors import MlError
 from ml.evaluation import Backtest
+from ml.history import History
+from ml.panel_file import Panel, read_panel
 
 Floats = NDArray[np.float64]
 
@@ -67,43 +69,56 @@ class PastForecasts:
         )
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """A Parquet or CSV file.
+    def read(cls, path: Path, panel: Path | None = None, model: str | None = None) -> Self:
+        """A Parquet or CSV file, such as `python -m ml backtest` writes.
 
         Needed are `series_id, period, actual` and either `pmf` (a list, Parquet only) or all of
-        `q05, q10, q25, q50, q75, q90, q95, q99`. Used where they are there: `mean`, `price`,
-        `recent_mean`, `recent_deviation`, `demand_class`, `category`.
+        `q05, q10, q25, q50, q75, q90, q95, q99`. Used where they are there: `mean` or `point`, `price`,
+        `recent_mean`, `recent_deviation`, `demand_class`, `category`. A row whose outcome is null is left out.
+
+        Args:
+            path: The file.
+            panel: The panel that was forecast, to take prices, past units, classes and categories from.
+            model: Keep the rows with this name in the column `model`.
 
         Raises:
             BadForecasts: The file is unreadable, a column is missing, two rows have the same series and
                 period, or a number is missing, negative or not finite.
+            BadPanel: The panel cannot be read.
         """
         try:
             frame = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise BadForecasts(f"{path} cannot be read as {path.suffix or 'Parquet'}: {error}") from error
-        return cls._of_frame(frame)
+        if model is not None and "model" in frame.columns:
+            frame = frame.filter(pl.col("model") == model)
+        if "mean" not in frame.columns and "point" in frame.columns:
+            frame = frame.rename({"point": "mean"})
+        if "actual" in frame.columns:
+            frame = frame.drop_nulls("actual")
+        return cls._of_frame(frame if panel is None else _with_panel(frame, read_panel(panel)))
 
     @classmethod
-    def of_backtest(cls, tested: Backtest, name: str) -> Self:
-        """The forecasts that one candidate made in a backtest."""
-        parts = []
+    def of_backtest(cls, tested: Backtest, name: str, most: int | None = None) -> Self:
+        """The forecasts that one candidate made in a backtest.
+
+        Args:
+            tested: Has the candidate, and forecasts that count.
+            name: Of the candidate.
+            most: With more forecasts only those of products evenly spread over the portfolio, the same for
+                every candidate; None for all.
+        """
+        parts, among = [], np.zeros(tested.history.n, dtype=np.bool_)
+        among[:: 1 + int(tested.eligible.sum()) // most if most else 1] = True
         for k, (t, prediction) in enumerate(zip(tested.origins, tested.predictions[name], strict=True)):
-            past, use = tested.history.until(t), np.flatnonzero(tested.eligible[:, k])
-            recent, kind = features.window(past.units, RECENT_PERIODS), demand_class(past)[use]
-            columns: dict[str, Any] = {
-                "series_id": [past.product_ids[i] for i in use],
-                "period": [str(tested.history.months[t])] * len(use),
+            use = np.flatnonzero(tested.eligible[:, k] & among)
+            made = {
                 "actual": tested.history.units[use, t],
                 "mean": prediction.mean[use],
-                "price": _last_known(past.price_cents[use]) / 100,
-                "recent_mean": recent.mean[use],
-                "recent_deviation": recent.deviation[use],
-                "demand_class": [CLASSES[i] for i in kind],
-                "category": [past.categories[i] for i in use],
+                **dict(zip(QUANTILES, prediction.levels[use].T, strict=True)),
             }
-            levels = dict(zip(QUANTILES, prediction.levels[use].T, strict=True))
-            parts.append(pl.DataFrame(columns | levels))
+            known = _known_before(tested.history, t, use, str(tested.history.months[t]))
+            parts.append(known.with_columns(pl.Series(column, values) for column, values in made.items()))
         return cls._of_frame(pl.concat(parts))
 
     @classmethod
@@ -132,6 +147,41 @@ class PastForecasts:
         )
 
 
+def _known_before(history: History, t: int, use: NDArray[np.intp], period: str) -> pl.DataFrame:
+    """What was known of some products before month index `t`, one row each."""
+    past = history.until(t)
+    recent, kind = features.window(past.units, RECENT_PERIODS), demand_class(past)
+    return pl.DataFrame(
+        {
+            "series_id": [past.product_ids[i] for i in use],
+            "period": [period] * len(use),
+            "price": _last_known(past.price_cents[use]) / 100,
+            "recent_mean": recent.mean[use],
+            "recent_deviation": recent.deviation[use],
+            "demand_class": [CLASSES[kind[i]] for i in use],
+            "category": [past.categories[i] for i in use],
+        }
+    )
+
+
+def _with_panel(frame: pl.DataFrame, panel: Panel) -> pl.DataFrame:
+    """The forecasts with what the panel knew before each period; a forecast that is not in it knows nothing."""
+    history, labels = panel.history, panel.labels.cast(pl.String).to_list()
+    asked = set(frame["period"].cast(pl.String))
+    known = [
+        _known_before(history, t, np.arange(history.n), period)
+        for t, period in enumerate(labels)
+        if t > 0 and period in asked
+    ]
+    if not known:
+        raise BadForecasts(
+            f"no period of the forecasts is in the panel, which has {labels[0]} to {labels[-1]}"
+        )
+    keys = ["series_id", "period"]
+    bare = frame.drop(set(known[0].columns) - set(keys), strict=False)
+    return bare.with_columns(pl.col(keys).cast(pl.String)).join(pl.concat(known), on=keys, how="left")
+
+
 def _check(frame: pl.DataFrame) -> None:
     shape = () if _MASS in frame.columns else QUANTILES
     needed = ("series_id", "period", "actual", *shape)
@@ -152,7 +202,7 @@ def _demands(frame: pl.DataFrame) -> tuple[tuple[Demand, ...], Floats]:
         demands = tuple(Demand(np.array(mass, dtype=np.float64)) for mass in frame[_MASS].to_list())
         return demands, np.array([demand.mean for demand in demands])
     quantiles = np.sort(frame.select(pl.col(QUANTILES).cast(pl.Float64)).to_numpy(), axis=1)
-    return tuple(Demand.from_quantiles(row) for row in quantiles.tolist()), mean_of(quantiles)
+    return tuple(Demand.from_quantiles(quantiles)), mean_of(quantiles)
 
 
 def _last_known(values: Floats) -> Floats:

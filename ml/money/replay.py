@@ -1,17 +1,18 @@
 """Profit of each policy on periods whose outcomes are known, against perfect information."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.decisions.paths import Dependence, normal_score
 from ml.decisions.risk import CUT_SHARES, LEVELS, cost_at_risk, earning_power, level
 from ml.decisions.stock import mismatch_cost, newsvendor
 from ml.errors import NoDemand
+from ml.money.dependence import measured
 from ml.money.past_forecasts import PastForecasts
-from ml.money.policies import OURS, PERFECT, POLICIES
+from ml.money.policies import OURS, PERFECT, POLICIES, Policy
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +26,12 @@ BOOTSTRAPS: Final = 1_000
 _INTERVAL = (0.025, 0.975)
 
 
-def replay(past: PastForecasts, seed: int, ratios: tuple[float, ...] = RATIOS) -> dict[str, Any]:
+def replay(
+    past: PastForecasts,
+    seed: int,
+    ratios: tuple[float, ...] = RATIOS,
+    others: Mapping[str, Policy] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The whole report, ready for JSON: by critical ratio and demand class, risk classes, dependence.
 
     A unit sold earns `ratio`, a unit left over costs `1 - ratio`, in units of the price where `money` says
@@ -35,13 +41,15 @@ def replay(past: PastForecasts, seed: int, ratios: tuple[float, ...] = RATIOS) -
         past: Forecasts and what came.
         seed: Of the bootstrap and the split of ties.
         ratios: Critical ratios, each strictly between 0 and 1.
+        others: Policies by name beside `POLICIES`.
 
     Raises:
         NoDemand: Nothing was sold in any row.
     """
     if not past.actual.any():
         raise NoDemand("nothing was sold in any forecast period, so no decision could earn anything")
-    margins = [_margin(past, ratio, seed) for ratio in ratios]
+    policies = {**POLICIES, **others}
+    margins = [_margin(past, policies, ratio, seed) for ratio in ratios]
     return {
         "rows": len(past.actual),
         "series": len(np.unique(past.series)),
@@ -49,23 +57,23 @@ def replay(past: PastForecasts, seed: int, ratios: tuple[float, ...] = RATIOS) -
         "margins": margins,
         "ours_is_best": all(margin["ours_is_best"] for margin in margins),
         "risk": _risk_order(past),
-        "dependence": _dependence(past, seed),
+        "dependence": measured(past, seed).rounded(4),
     }
 
 
-def _margin(past: PastForecasts, ratio: float, seed: int) -> dict[str, Any]:
-    stocks = {name: policy(past, ratio) for name, policy in POLICIES.items()}
-    profits = {name: _profit(past.actual, stock, ratio) for name, stock in stocks.items()}
-    whole = {name: _summary(past, stocks[name], profits, name) for name in POLICIES}
+def _margin(past: PastForecasts, policies: Mapping[str, Policy], ratio: float, seed: int) -> dict[str, Any]:
+    stocks = {name: policy(past, ratio) for name, policy in policies.items()}
+    profits = {name: earned(past.actual, stock, ratio) for name, stock in stocks.items()}
+    whole = {name: _summary(past, stocks[name], profits, name) for name in policies}
     classes = {}
     for name in sorted(set(past.demand_class.tolist()) - {""}):
         here = past.demand_class == name
         within = {policy: profit[here] for policy, profit in profits.items()}
         classes[name] = {
             "rows": int(here.sum()),
-            **{p: _share(within[p], within[PERFECT]) for p in POLICIES},
+            **{p: _share(within[p], within[PERFECT]) for p in policies},
         }
-    rivals = [name for name in POLICIES if name not in (OURS, PERFECT)]
+    rivals = [name for name in policies if name not in (OURS, PERFECT)]
     return {
         "ratio": ratio,
         "policies": whole,
@@ -75,10 +83,11 @@ def _margin(past: PastForecasts, ratio: float, seed: int) -> dict[str, Any]:
     }
 
 
-def _profit(actual: Floats, stock: Floats, ratio: float) -> Floats:
+def earned(actual: Floats, stock: Floats, ratio: float) -> Floats:
+    """Profit of each row, in units of what a missing and a left over unit cost together."""
     sold, left = np.minimum(actual, stock), np.maximum(stock - actual, 0.0)
-    earned: Floats = ratio * sold - (1 - ratio) * left
-    return earned
+    profit: Floats = ratio * sold - (1 - ratio) * left
+    return profit
 
 
 def _summary(
@@ -142,26 +151,3 @@ def _risk_order(past: PastForecasts) -> dict[str, Any] | None:
     costs = [entry["cost_over_margin"] for entry in found.values()]
     rising = len(costs) == len(LEVELS) and bool(np.all(np.diff(costs) > 0))
     return {"cuts": [round(cut, 6) for cut in cuts], "classes": found, "strictly_rising": rising}
-
-
-def _dependence(past: PastForecasts, seed: int) -> dict[str, float]:
-    """Of products in one period, and of one forecast's errors in its own period and the one after."""
-    uniform = np.random.default_rng(seed).random(len(past.actual))
-    series, period = (np.unique(column, return_inverse=True)[1] for column in (past.series, past.period))
-    shape = (int(series.max()) + 1, int(period.max()) + 1)
-    scores, categories = np.full(shape, np.nan), np.full(shape[0], "", dtype=object)
-    row_of = {place: i for i, place in enumerate(zip(series.tolist(), period.tolist(), strict=True))}
-    pairs = np.full((len(past.actual), 2), np.nan)
-    for i, demand in enumerate(past.demands):
-        scores[series[i], period[i]] = normal_score(demand, float(past.actual[i]), float(uniform[i]))
-        categories[series[i]] = past.category[i]
-        pairs[i, 0] = scores[series[i], period[i]]
-        if (later := row_of.get((int(series[i]), int(period[i]) + 1))) is not None:
-            pairs[i, 1] = normal_score(demand, float(past.actual[later]), float(uniform[later]))
-    products = Dependence.fit(scores, [str(name) for name in categories])
-    months = Dependence.fit(pairs, past.series.tolist())
-    return {
-        "shop": round(products.shop, 4),
-        "category": round(products.category, 4),
-        "months": round(months.months, 4),
-    }

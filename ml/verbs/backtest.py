@@ -12,7 +12,7 @@ import polars as pl
 from ml.card import model_card
 from ml.choice import BASELINE, FLOOR
 from ml.code_commit import code_commit
-from ml.distribution import P10, P50, P90
+from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction
 from ml.errors import BadPanel
 from ml.evaluation import Backtest, backtest
 from ml.event_rows import canonical_ids
@@ -37,6 +37,8 @@ NO_CURRENCY = "XXX"
 
 YARDSTICKS = (BASELINE, FLOOR)
 """Tested too where pictures are asked for, which show the recipe beside them."""
+OUTER = tuple(i for i in range(len(LEVELS)) if i not in (P10, P50, P90))
+"""Places of the quantiles that stand behind the stable columns."""
 
 PASSED_OVER = ALLOWABLE - {"isolated-dates"}
 """Checks that protect a lake; here their rows are left out and counted."""
@@ -134,15 +136,17 @@ def _with_plan(history: History, options: Namespace) -> tuple[History, dict[str,
 
 
 def _forecasts(tested: Backtest, labels: pl.Series) -> pl.DataFrame:
-    """One row per model, tested period and series that was listed the period before, in that order."""
+    """One row per model, tested period and series that was listed the period before, in that order.
+
+    `actual` is null where the series ended.
+    """
     history, parts = tested.history, []
     ids = pl.Series(history.product_ids, dtype=pl.String)
     for name, predictions in tested.predictions.items():
         for t, prediction in zip(tested.origins, predictions, strict=True):
             listed = np.flatnonzero(~np.isnan(history.units[:, t - 1]))
-            values = {"point": prediction.mean} | {
-                f"q{share}": prediction.levels[:, i] for share, i in ((10, P10), (50, P50), (90, P90))
-            }
+            values = {"point": prediction.mean} | _quantiles(prediction, (P10, P50, P90))
+            behind = _quantiles(prediction, OUTER) | {"actual": history.units[:, t]}
             parts.append(
                 pl.DataFrame(
                     {
@@ -150,7 +154,13 @@ def _forecasts(tested: Backtest, labels: pl.Series) -> pl.DataFrame:
                         "period": pl.repeat(labels[t], len(listed), dtype=pl.Date, eager=True),
                         **{column: value[listed] for column, value in values.items()},
                         "model": pl.repeat(name, len(listed), dtype=pl.String, eager=True),
-                    }
+                        **{column: value[listed] for column, value in behind.items()},
+                    },
+                    nan_to_null=True,
                 )
             )
     return pl.concat(parts)
+
+
+def _quantiles(prediction: Prediction, places: tuple[int, ...]) -> dict[str, Floats]:
+    return {f"q{round(100 * LEVELS[i]):02d}": prediction.levels[:, i] for i in places}

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 def run(options: Namespace, settings: MlSettings) -> Answer:
     """Yes if deciding by the whole distribution earned at least as much as every other rule."""
     past = (
-        PastForecasts.read(options.forecasts)
+        PastForecasts.read(options.forecasts, options.panel, options.candidate)
         if options.forecasts
         else _backtested(options.candidate or RECIPE, settings)
     )

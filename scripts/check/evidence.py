@@ -57,7 +57,7 @@ def _check_model(case: Case, evidence: Evidence) -> None:
     registered = case.bridge.models.registry.resolve(str(case.release.model_version))
     refuse_other(case.number, {"model_sha256": (case.release.model_sha256, registered.sha256)})
     candidate = verified(case.bridge.models, registered)
-    names = ("model", "verdict", "benchmark", "calibration", "segments", "data_quality")
+    names = ("model", "verdict", "benchmark", "calibration", "segments", "data_quality", "money")
     refuse_other(case.number, {name: (getattr(evidence, name), getattr(candidate, name)) for name in names})
 
 

@@ -119,6 +119,7 @@ class Candidate:
     calibration: papers.Calibration | None
     segments: papers.Segments | None
     data_quality: papers.DataQuality | None
+    money: papers.Money | None
 
 
 def verified(models: Models, registered: RegisteredModel) -> Candidate:
@@ -152,6 +153,7 @@ def verified(models: Models, registered: RegisteredModel) -> Candidate:
         calibration=papers.read(kept, registered.version, papers.CALIBRATION, papers.Calibration),
         segments=papers.read(kept, registered.version, papers.SEGMENTS, papers.Segments),
         data_quality=papers.read(kept, registered.version, papers.DATA_QUALITY, papers.DataQuality),
+        money=papers.read(kept, registered.version, papers.MONEY, papers.Money),
     )
 
 

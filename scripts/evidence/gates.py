@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scripts.errors import Refused
+from scripts.evidence.papers import Margin
 from scripts.evidence.record import Evidence, Gate, Traffic, Verdict, Waiver
 from scripts.evidence.rules import Limits, Rules
 
-WAIVABLE = ("better_than_champion", "benchmark", "drift")
+WAIVABLE = ("better_than_champion", "benchmark", "profit", "drift")
 """What a named person may pass over; drift only while there is not enough data to judge it."""
 
 NOT_FINITE = ("nan", "inf", "-inf")  # how evidence writes them, since JSON cannot
@@ -74,7 +75,7 @@ def _waived(gates: Sequence[Gate], waivers: Mapping[str, Waiver]) -> tuple[Gate,
 
 
 def _all(evidence: Evidence, rules: Rules) -> list[Gate]:
-    gates = [_better(evidence), _benchmark(evidence)]
+    gates = [_better(evidence), _benchmark(evidence), _profit(evidence)]
     if rules.images:
         gates.append(_images(evidence))
     if rules.limits is not None:
@@ -143,6 +144,36 @@ def _benchmark(evidence: Evidence) -> Gate:
         saw, passed = f"{candidate} beside {others} other{'s' if others > 1 else ''}", True
     needs = "a row for the candidate and one for a baseline, every number finite"
     return _gate("benchmark", saw, needs, passed=passed)
+
+
+def _profit(evidence: Evidence) -> Gate:
+    """Whether stock decisions by the model would have earned no less than by what it was judged against.
+
+    What surely earned less, at any margin, is refused; the interval already allows for looking at several.
+    """
+    needs = "profit by margin, at no margin surely below that of what it was judged against"
+    money, moves = evidence.money, "model" in evidence.moves
+    if not moves:
+        return _gate("profit", "the model stays", needs, passed=True)
+    if money is None or not money.margins:
+        return _gate("profit", "no replayed decisions came with the model", needs, passed=False)
+    unknown = [margin for margin in money.margins if not _in_order(margin)]
+    worse = [margin for margin in money.margins if margin.upper is not None and margin.upper < 0]
+    shown = (unknown or worse or money.margins)[0]
+    numbers = f"{_percent(shown.challenger)} of the best profit against {_percent(shown.champion)}"
+    bounds = f"difference {_percent(shown.gain)}, bounds {_percent(shown.lower)} to {_percent(shown.upper)}"
+    saw = f"at a critical ratio of {shown.ratio:g} {numbers}, {bounds}"
+    return _gate("profit", saw, needs, passed=not unknown and not worse)
+
+
+def _in_order(margin: Margin) -> bool:
+    numbers = (margin.lower, margin.gain, margin.upper, margin.challenger, margin.champion)
+    known = [number for number in numbers if number is not None and math.isfinite(number)]
+    return len(known) == len(numbers) and known[0] <= known[1] <= known[2]
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.1%}".replace("%", " %")
 
 
 def _images(evidence: Evidence) -> Gate:

@@ -10,6 +10,7 @@ from ml.errors import ModelNotFound
 
 CALIBRATION = "calibration.json"
 DATA_QUALITY = "data_quality.json"
+MONEY = "money.json"
 SEGMENTS = "segments.json"
 
 Count = Annotated[int, Field(ge=0)]
@@ -57,6 +58,31 @@ class Segments(Paper):
 
     against: str
     rows: tuple[Segment, ...]
+
+
+class Margin(Paper):
+    """Profit of the backtest's stock decisions at one critical ratio, as shares of that of perfect information.
+
+    `gain` is the challenger's less the champion's, with the ends of its interval; `rules` are those of thumb.
+    """
+
+    ratio: FiniteFloat
+    challenger: Number
+    champion: Number
+    gain: Number
+    lower: Number
+    upper: Number
+    rules: dict[str, Number]
+
+
+class Money(Paper):
+    """What deciding by the challenger's forecasts would have earned, beside those it was judged `against`."""
+
+    against: str
+    rows: Count
+    series: Count
+    periods: tuple[str, ...]
+    margins: tuple[Margin, ...]
 
 
 class DataQuality(Paper):

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from scripts.errors import Refused
-from scripts.evidence.papers import Calibration, DataQuality, Segments
+from scripts.evidence.papers import Calibration, DataQuality, Money, Segments
 from scripts.release_file import Release
 
 Person = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f<>:]{1,100}$", strip_whitespace=True)]
@@ -115,7 +115,7 @@ class Evidence(_Facts):
     """Everything a reviewer needs to know about one promotion.
 
     `images` are digests by service, `replaced_images` those of the release before. `calibration`, `segments`,
-    `data_quality`, `drift` and `traffic` are slots: None means not measured, and the pull request says so.
+    `data_quality`, `money`, `drift` and `traffic` are slots: None means not measured, and the pull request says so.
     """
 
     format: Literal[1] = 1
@@ -132,13 +132,15 @@ class Evidence(_Facts):
     calibration: Calibration | None = None
     segments: Segments | None = None
     data_quality: DataQuality | None = None
+    money: Money | None = None
     drift: Drift | None = None
     traffic: Traffic | None = None
     requested_by: Person
 
     def to_bytes(self) -> bytes:
         """The file's content: sorted keys, two spaces, one newline at the end."""
-        fields = self.model_dump(mode="json")
+        # Evidence from before money was measured has no such key, and must keep its bytes.
+        fields = self.model_dump(mode="json", exclude={"money"} if self.money is None else None)
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return f"{text}\n".encode()
 

@@ -46,6 +46,7 @@ def gathered(
         calibration=candidate.calibration,
         segments=candidate.segments,
         data_quality=candidate.data_quality,
+        money=candidate.money,
         drift=drift,
         traffic=traffic,
         requested_by=wish.requested_by,

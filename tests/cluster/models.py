@@ -19,6 +19,7 @@ from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.snapshot import snapshot_bytes
 from scripts.evidence.candidate import BENCHMARK, VERDICT
+from scripts.evidence.papers import MONEY
 from tests.cluster.bed import HERE, run
 from tests.cluster.model_store import BUCKET, KEYS, NODE_PORT
 
@@ -73,7 +74,7 @@ class Models:
             registry, store = Registry(settings), ModelStore(settings.model_store)
             history = load_history(Lake(settings.lake), None)
             bundle = unpack(store.get_bundle(first.sha256), first.sha256)
-            papers = {name: registry.artifact(first.version, name) for name in (BENCHMARK, VERDICT)}
+            papers = {name: registry.artifact(first.version, name) for name in (BENCHMARK, VERDICT, MONEY)}
             made = []
             for seed in range(1000, 1000 + count):
                 data = _with_seed(bundle, seed)

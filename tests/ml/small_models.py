@@ -7,6 +7,7 @@ import numpy as np
 from ml.bundle import Bundle, Manifest, pack, unpack
 from ml.calibration import Calibration
 from ml.demand_class import CLASSES, demand_class
+from ml.dependence import Dependence
 from ml.features import FEATURES
 from ml.hindcasts import Hindcasts
 from ml.history import History
@@ -38,7 +39,7 @@ def manifest(candidate: str = "ses", **changes: object) -> Manifest:
     return Manifest.model_validate(fields | changes)
 
 
-def bundle_bytes(history: History, candidate: str = "ses") -> bytes:
+def bundle_bytes(history: History, candidate: str = "ses", dependence: Dependence | None = None) -> bytes:
     """A fitted and calibrated candidate, packed."""
     hindcasts = Hindcasts(history, SEED)
     model = CANDIDATES[candidate].fit(history, SEED, hindcasts)
@@ -51,7 +52,7 @@ def bundle_bytes(history: History, candidate: str = "ses") -> bytes:
         "model": model.state(),
         "calibration": calibration.state(),
         "record": record.state(),
-        "months": months.state(),
+        "months": {**months.state(), **(dependence.state() if dependence else {})},
     }
     return pack(manifest(candidate), **states)
 

@@ -14,7 +14,10 @@ from ml.__main__ import main
 from ml.models import CANDIDATES, RECIPE
 from tests.ml.small_plan import planned_shop
 
-COLUMNS = ["series_id", "period", "point", "q10", "q50", "q90", "model"]
+COLUMNS = [
+    *("series_id", "period", "point", "q10", "q50", "q90", "model"),
+    *("q05", "q25", "q75", "q95", "q99", "actual"),
+]
 Run = Callable[..., tuple[int, Any, pl.DataFrame]]
 
 
@@ -48,7 +51,8 @@ def panel(step: timedelta, periods: int = 20, series: int = 6, seed: int = 0) ->
 
 
 def sane(forecasts: pl.DataFrame) -> bool:
-    values = forecasts.select("point", "q10", "q50", "q90").to_numpy()
+    levels = [f"q{share:02d}" for share in (5, 10, 25, 50, 75, 90, 95, 99)]
+    values = forecasts.select("point", *levels).to_numpy()
     ordered = np.all(np.diff(values[:, 1:], axis=1) >= 0)
     return bool(np.all(np.isfinite(values)) and np.all(values >= 0) and ordered)
 
@@ -63,6 +67,8 @@ def test_any_step_gives_one_row_for_each_series_and_period(run: Run, days: int) 
         (f"s{i}", day) for i in range(6) for day in last
     ]
     assert report["origins"] == [str(day) for day in last]
+    came = forecasts.join(frame, on=["series_id", "period"])
+    assert came["actual"].to_list() == came["quantity"].to_list()
     assert sane(forecasts)
 
 
@@ -79,7 +85,7 @@ def test_the_last_periods_do_not_change_the_forecasts_before_them(run: Run) -> N
     other = frame.with_columns(
         pl.when(pl.col("period") == last).then(900).otherwise(pl.col("quantity")).alias("quantity")
     )
-    before, after = (run(f, "--origins", "2")[2] for f in (frame, other))
+    before, after = (run(f, "--origins", "2")[2].drop("actual") for f in (frame, other))
     assert before.equals(after)
     earlier = frame.with_columns(
         pl.when(pl.col("period") == last - timedelta(days=7))
@@ -87,7 +93,7 @@ def test_the_last_periods_do_not_change_the_forecasts_before_them(run: Run) -> N
         .otherwise(pl.col("quantity"))
         .alias("quantity")
     )
-    assert not before.equals(run(earlier, "--origins", "2")[2])
+    assert not before.equals(run(earlier, "--origins", "2")[2].drop("actual"))
 
 
 def test_odd_series_are_forecast_or_counted(run: Run) -> None:
@@ -111,6 +117,7 @@ def test_odd_series_are_forecast_or_counted(run: Run) -> None:
         "ended": 0,
     }
     assert sane(forecasts)
+    assert forecasts.filter(pl.col("actual").is_null())["series_id"].to_list() == ["young"], "it ended"
     assert (report["counts"]["series_without_sales"], report["counts"]["series_that_ended"]) == (1, 2)
     assert report["counts"]["negative_quantities"] == 1
     assert report["season"] == 13

@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ml.distribution import LEVELS, TAIL_SHARE, Prediction, cdf, expectation, mean_of, pmf, ppf, tidy
+from ml.distribution import (
+    LEVELS,
+    TAIL_SHARE,
+    Prediction,
+    cdf,
+    expectation,
+    last_units,
+    masses,
+    mean_of,
+    pmf,
+    ppf,
+    tidy,
+)
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +67,7 @@ def test_the_lower_tail_is_cut_at_zero() -> None:
     assert float(ppf(row, np.array(0.01))) == 0.0
 
 
+@settings(deadline=None)
 @given(rows)
 def test_the_mean_is_the_integral_of_the_quantile_function(row: Floats) -> None:
     edges = np.linspace(0, 1, 200_001)
@@ -75,10 +88,31 @@ def test_probabilities_of_units_sum_to_one_and_keep_the_mean(row: Floats) -> Non
     )
 
 
+@settings(deadline=None)
+@given(st.lists(rows, max_size=6), st.integers(0, 3))
+def test_a_mass_has_the_same_bits_alone_and_in_company(several: list[Floats], giants: int) -> None:
+    """Giants of half a million units make blocks of their own."""
+    table = np.array([*several, *(EXAMPLE * 25_000 for _ in range(giants))]).reshape(-1, len(LEVELS))
+    made = masses(table)
+    assert len(made) == len(table)
+    for row, mass in zip(table, made, strict=True):
+        assert mass.tobytes() == pmf(row).tobytes()
+
+
+@given(rows)
+def test_beyond_the_last_unit_less_than_the_tails_share_is_left(row: Floats) -> None:
+    (last,) = last_units(row[np.newaxis]).tolist()
+    assert 1 - float(cdf(row, np.array(last))) <= TAIL_SHARE * (1 + 1e-6)
+    assert (
+        last == 0 or 1 - float(cdf(row, np.array(last - 1.0))) >= TAIL_SHARE * (1 - 1e-6) or last == row[-1]
+    )
+
+
 def test_a_value_between_two_units_is_shared_between_them() -> None:
     np.testing.assert_allclose(pmf(np.full(8, 2.25)), [0.0, 0.0, 0.75, 0.25], atol=1e-9)
 
 
+@settings(deadline=None)
 @given(rows.map(np.round))
 def test_masses_at_whole_units_stay_there(row: Floats) -> None:
     probabilities = pmf(row)

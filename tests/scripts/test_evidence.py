@@ -16,6 +16,14 @@ def test_the_bytes_are_the_same_for_the_same_facts_and_come_back() -> None:
     assert data.endswith(b"}\n")
 
 
+def test_evidence_from_before_money_was_measured_keeps_its_bytes() -> None:
+    older = json.loads(evidence().to_bytes())
+    del older["money"]
+    data = json.dumps(older, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    assert Evidence.from_bytes(data).to_bytes() == data
+    assert Evidence.from_bytes(data).money is None
+
+
 def test_what_lasts_is_the_same_for_every_asker_and_at_any_time() -> None:
     drift = Drift(answer="no drift", query="drift")
     gates = tuple(gate.model_copy(update={"saw": "other numbers"}) for gate in evidence().gates)

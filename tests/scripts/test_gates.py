@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scripts.errors import Refused
 from scripts.evidence import gates
 from scripts.evidence.gates import GateClosed
+from scripts.evidence.papers import Money
 from scripts.evidence.record import Drift, Evidence, Gate, Traffic, Verdict, Waiver
 from scripts.evidence.rules import Rules, parse_rules
 from tests.scripts.test_pull_request import NEW, evidence
-from tests.scripts.world import ANYTHING_GOES, FROM_STAGING, IMAGES
+from tests.scripts.world import ANYTHING_GOES, EARNED, FROM_STAGING, IMAGES
 
 PRODUCTION = parse_rules(FROM_STAGING, "production")
 STAGING = parse_rules(IMAGES, "staging")
@@ -62,7 +63,7 @@ def test_what_is_just_within_its_limits_passes_every_gate() -> None:
     assert closed(for_production()) == []
     names = [gate.name for gate in gates.of(for_production(), PRODUCTION)]
     assert names == [
-        *("better_than_champion", "benchmark", "images", "soak"),
+        *("better_than_champion", "benchmark", "profit", "images", "soak"),
         *("traffic", "latency", "errors", "availability", "drift"),
     ]
 
@@ -70,8 +71,8 @@ def test_what_is_just_within_its_limits_passes_every_gate() -> None:
 @pytest.mark.parametrize(
     ("rules", "names"),
     [
-        (LOCAL, ["better_than_champion", "benchmark"]),
-        (STAGING, ["better_than_champion", "benchmark", "images"]),
+        (LOCAL, ["better_than_champion", "benchmark", "profit"]),
+        (STAGING, ["better_than_champion", "benchmark", "profit", "images"]),
     ],
 )
 def test_an_environment_has_the_gates_of_its_rules(rules: Rules, names: list[str]) -> None:
@@ -86,7 +87,22 @@ def below(value: float) -> float:
     return math.nextafter(value, -math.inf)
 
 
+def earned(**fields: Any) -> Money:
+    """The margin of `EARNED` beside one with other numbers."""
+    (margin,) = EARNED["margins"]
+    return Money.model_validate(EARNED | {"margins": [margin, margin | fields]})
+
+
 SHUT: dict[str, tuple[dict[str, Any], str]] = {
+    "no replayed decisions": ({"money": None}, "profit"),
+    "decisions at no margin": ({"money": Money.model_validate(EARNED | {"margins": []})}, "profit"),
+    "surely less profit at one margin": (
+        {"money": earned(gain=-0.02, lower=-0.04, upper=below(0.0))},
+        "profit",
+    ),
+    "a profit that is unknown": ({"money": earned(challenger=None)}, "profit"),
+    "a gain that is unknown": ({"money": earned(upper=None)}, "profit"),
+    "bounds that are not in order": ({"money": earned(upper=0.1)}, "profit"),
     "no image was looked up": ({"images": {}}, "images"),
     "an image without a digest": ({"images": {"forecast": DIGEST, "console": "latest"}}, "images"),
     "a digest too short": ({"images": {"forecast": DIGEST[:-1]}}, "images"),
@@ -108,6 +124,15 @@ SHUT: dict[str, tuple[dict[str, Any], str]] = {
     "errors that are no number": ({"traffic": traffic(error_share=math.nan)}, "errors"),
     "requests without end": ({"traffic": traffic(requests=math.inf)}, "traffic"),
 }
+
+
+def test_less_profit_that_may_be_chance_closes_nothing() -> None:
+    assert closed(for_production(money=earned(gain=-0.02, lower=-0.04, upper=0.0))) == []
+
+
+def test_a_model_that_stays_needs_no_replay() -> None:
+    kept = NEW.model_copy(update={"image_tag": "other"})
+    assert closed(for_production(money=None, replaces=kept)) == []
 
 
 @pytest.mark.parametrize("name", SHUT)
@@ -134,12 +159,12 @@ def test_judging_again_what_was_judged_gives_the_same() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(SHUT)), st.booleans())
 def test_no_forged_gate_survives_judging_again(name: str, waived: bool) -> None:
-    """Evidence whose gates say yes, or are waived, although its slots say no: only not knowing may be waived."""
+    """Evidence whose gates say yes, or are waived, although its slots say no: not knowing may be waived, and money."""
     forged = for_production(**SHUT[name][0])
     yes = Gate(name=SHUT[name][1], passed=not waived, saw="fine", needs="fine", waiver=CY if waived else None)
     again = gates.of(forged.model_copy(update={"gates": (yes,)}), PRODUCTION)
     opened = [gate.name for gate in again if not gate.opens] == []
-    assert opened == (waived and name == "not enough data")
+    assert opened == (waived and (name == "not enough data" or SHUT[name][1] == "profit"))
 
 
 @pytest.mark.parametrize("name", ["soak", "latency", "errors", "traffic", "availability", "images", "bundle"])

@@ -12,12 +12,13 @@ from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.snapshot import snapshot_bytes
 from scripts.evidence.candidate import BENCHMARK, VERDICT
+from scripts.evidence.papers import MONEY
 from scripts.evidence.record import Evidence
 from scripts.history.git import Git
 from scripts.promote import main
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
-from tests.scripts.world import World
+from tests.scripts.world import EARNED, World
 
 VERDICT_PAPER = {
     "answer": "better",
@@ -39,7 +40,11 @@ def test_a_trained_model_is_proposed_and_one_flipped_byte_stops_it(
     data = bundle_bytes(history)
     digest = store.put_bundle(data)
     bundle = unpack(data, digest)
-    papers = {VERDICT: json.dumps(VERDICT_PAPER), BENCHMARK: json.dumps(BENCHMARK_PAPER)}
+    papers = {
+        VERDICT: json.dumps(VERDICT_PAPER),
+        BENCHMARK: json.dumps(BENCHMARK_PAPER),
+        MONEY: json.dumps(EARNED),
+    }
     version = registry.register(digest, bundle.manifest, {"wape": 0.4}, papers)
     registry.set_alias("challenger", version)
     wish = [

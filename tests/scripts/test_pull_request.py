@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.errors import Refused
-from scripts.evidence.papers import Calibration, DataQuality, Interval, Segment, Segments
+from scripts.evidence.papers import Calibration, DataQuality, Interval, Money, Segment, Segments
 from scripts.evidence.record import Drift, Evidence, Gate, Model, Traffic, Verdict, Waiver
 from scripts.promotion.pull_request import MAX_CHARACTERS, evidence_in, promotion_body
 from scripts.release_file import Release
+from tests.scripts.world import EARNED
 
 NOW = Release(image_tag="abc1234", model_version=11, model_sha256="a" * 64)
 NEW = Release(image_tag="9c0d7e2", model_version=12, model_sha256="5f0c" * 16)
@@ -36,6 +37,7 @@ def evidence(**fields: object) -> Evidence:
         verdict=Verdict(answer="better", against="theta", ratio=0.9, lower=0.85, upper=0.95),
         benchmark=({"candidate": "mix", "wape": 0.41234}, {"candidate": "naive", "wape": None}),
         gates=(Gate(name="better_than_champion", passed=True, saw="better", needs="better"),),
+        money=Money.model_validate(EARNED),
         requested_by="ada",
     )
     return whole.model_copy(update=fields)
@@ -54,6 +56,8 @@ def test_the_text_says_what_moves_why_it_may_and_how_to_undo_it() -> None:
         "`mix` is **better** against `theta` in the paired test: loss ratio 0.9000, bounds 0.8500 to 0.9500",
         "| candidate | wape |\n|---|---|\n| mix | 0.4123 |\n| naive | - |",
         "trained on data version `2026-10.0123456789ab` until 2026-10",
+        "| critical ratio | challenger | `naive` | difference | bounds | rules of thumb |",
+        "| 0.9 | 81 % | 70 % | 11 % | 5 % to 17 % | point 69 %, safety\\_stock - |",
         "Drift: not measured.",
         "```diff\n" + diff + "```",
         ROLLBACK,

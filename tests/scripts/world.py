@@ -15,6 +15,7 @@ from ml.errors import BundleRefused, ModelNotFound
 from ml.model_store import ModelStore
 from scripts.check.merging import Merged, merge
 from scripts.evidence.candidate import BENCHMARK, VERDICT, Models
+from scripts.evidence.papers import MONEY
 from scripts.evidence.rules import rules_path_of
 from scripts.forges.local import LocalForge
 from scripts.history.git import Git
@@ -65,6 +66,24 @@ RULES = {"production": APPROVED}
 """Of an environment in a world that says nothing else; the others let anything in."""
 
 DATA_VERSION = "2026-10.0123456789ab"
+EARNED: dict[str, Any] = {
+    "against": "naive",
+    "rows": 600,
+    "series": 100,
+    "periods": ["2026-09", "2026-10"],
+    "margins": [
+        {
+            "ratio": 0.9,
+            "challenger": 0.81,
+            "champion": 0.7,
+            "gain": 0.11,
+            "lower": 0.05,
+            "upper": 0.17,
+            "rules": {"point": 0.69, "safety_stock": None},
+        }
+    ],
+}
+"""What a training says of money."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +219,13 @@ class World:
         return Bridge(self.forge, self.models, self.tick, release_diff, self.images, self.metrics)
 
     def train(
-        self, version: int, *, verdict: Any = "good", benchmark: Any = "good", snapshot: bool = True
+        self,
+        version: int,
+        *,
+        verdict: Any = "good",
+        benchmark: Any = "good",
+        money: Any = "good",
+        snapshot: bool = True,
     ) -> str:
         """Register a model and point `challenger` at it; its sha256 comes back."""
         manifest = TinyManifest("mix", "mixture", DATA_VERSION, "2026-10", f"{version:040x}")
@@ -222,7 +247,8 @@ class World:
             {"candidate": "mix", "wape": 0.4, "coverage80": 0.8},
             {"candidate": "naive", "wape": 0.6, "coverage80": None},
         ]
-        for name, paper, fine in ((VERDICT, verdict, good), (BENCHMARK, benchmark, rows)):
+        papers = ((VERDICT, verdict, good), (BENCHMARK, benchmark, rows), (MONEY, money, EARNED))
+        for name, paper, fine in papers:
             if paper is not None:
                 self.registry.papers[version, name] = json.dumps(fine if paper == "good" else paper).encode()
         return digest

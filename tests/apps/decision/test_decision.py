@@ -171,6 +171,25 @@ def test_a_sent_forecast_that_is_no_distribution_is_refused(
     assert client.post("/decision", json={"forecast": forecast | changes}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shop": 0.6, "category": 0.6, "months": 0},
+        {"shop": -0.1, "category": 0, "months": 0},
+        {"shop": 0.1},
+        7,
+    ],
+    ids=json.dumps,
+)
+def test_a_sent_dependence_that_is_none_is_refused(
+    client: Client, forecast: dict[str, Any], wrong: Any
+) -> None:
+    sent = {"forecast": forecast | {"dependence": wrong}}
+    assert client.post("/decision", json=sent).status_code == 422
+    fine = {"forecast": forecast | {"dependence": {"shop": 0.5, "category": 0.5, "months": 0.5}}}
+    assert client.post("/decision", json=fine).json()["dependence"] == {"months": 0.5, "source": "model"}
+
+
 @pytest.mark.parametrize("behaviour", ["hangs", "resets", "breaks", "talks nonsense", "is not ready"])
 def test_a_forecast_service_in_trouble_is_503_with_a_time_to_retry(behaviour: str) -> None:
     with (

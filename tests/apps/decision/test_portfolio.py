@@ -7,8 +7,11 @@ import httpx
 import pytest
 
 from apps.decision.main import create
-from apps.decision.schemas import Portfolio
+from apps.decision.portfolio import decide_portfolio
+from apps.decision.schemas import Portfolio, PortfolioRequest
 from apps.decision.settings import DecisionSettings
+from apps.forecast.schemas import Dependence, Forecast
+from ml.decisions import Defaults
 from tests.apps.client import Client, answering
 
 ALL = 10**11
@@ -45,6 +48,25 @@ def test_with_money_for_all_every_order_is_the_products_own_decision(
     for forecast in forecasts[:5]:
         name = forecast["product_id"]
         assert orders.get(name, 0) == client.get(f"/decision/{name}").json()["stock"]["order_units"]
+
+
+def test_scenarios_are_drawn_under_the_dependence_that_the_model_measured(
+    forecasts: list[dict[str, Any]],
+) -> None:
+    """From the same forecasts without and with a measured dependence: the wider total is that of the larger one."""
+    plain = [Forecast.model_validate(forecast) for forecast in forecasts]
+    learned = Dependence(shop=0.5, category=0.25, months=0.125)
+    sure = [forecast.model_copy(update={"dependence": learned}) for forecast in plain]
+    request = PortfolioRequest(budget_cents=ALL)
+    assumed, measured = (decide_portfolio(each, request, Defaults()) for each in (plain, sure))
+    assert assumed["dependence"] == {"shop": 0.05, "category": 0.05, "months": 0.25, "source": "assumed"}
+    assert measured["dependence"] == {"shop": 0.5, "category": 0.25, "months": 0.125, "source": "model"}
+    width = [
+        told["scenarios"]["high"]["profit_cents"] - told["scenarios"]["low"]["profit_cents"]
+        for told in (assumed, measured)
+    ]
+    assert width[1] > 1.2 * width[0]
+    assert Portfolio.model_validate(measured).dependence.source == "model"
 
 
 def test_half_the_money_is_kept_to_and_the_next_units_are_named(client: Client) -> None:

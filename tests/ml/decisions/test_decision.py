@@ -43,6 +43,27 @@ def test_every_input_says_whether_it_was_given() -> None:
     assert set(inputs) == set(Economics.of({}, 1000).inputs())
 
 
+def test_it_says_which_dependence_was_used() -> None:
+    """The planner's own number, else what the model measured, else the assumption of the shop's defaults."""
+    learned = {"shop": 0.1, "category": 0.2, "months": 0.6}
+    wait: dict[str, float | None] = {"lead_time_months": 2}
+    assumed, measured, own = (
+        decide(forecast(**model), wait | given)
+        for model, given in (
+            ({}, {}),
+            ({"dependence": learned}, {}),
+            ({"dependence": learned}, {"month_correlation": 0.25}),
+        )
+    )
+    assert assumed["dependence"] == {"months": 0.25, "source": "assumed"}
+    assert measured["dependence"] == {"months": 0.6, "source": "model"}
+    assert own["dependence"] == {"months": 0.25, "source": "given"}
+    assert measured["inputs"]["month_correlation"] == {"value": 0.6, "default": True}
+    assert assumed["stock"] == own["stock"]
+    assert measured["scenarios"]["low"] != own["scenarios"]["low"]
+    assert decide(forecast(dependence=None), wait) == assumed
+
+
 def test_the_numbers_agree_with_the_textbook_stock() -> None:
     given = {"cost_cents": 300, "salvage_cents": 130, "holding_cents": 10}
     stock = decide(forecast(), given)["stock"]

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +20,26 @@ def test_a_mass_is_taken_as_it_is_and_scaled_to_one() -> None:
     assert demand.mean == 1.0
 
 
+def named(factor: int) -> dict[str, float]:
+    return {f"{level:.2f}": factor * units for level, units in zip(LEVELS, QUANTILES, strict=True)}
+
+
 def test_quantiles_stand_in_when_there_is_no_mass() -> None:
-    named = {f"{level:.2f}": units for level, units in zip(LEVELS, QUANTILES, strict=True)}
-    demand = Demand.of({"probability_mass": None, "quantiles": named})
+    demand = Demand.of({"probability_mass": None, "quantiles": named(1)})
     assert demand.step == 1
     for level, units in zip(LEVELS, QUANTILES, strict=True):
         assert abs(demand.quantile(level) - units) <= 1
+
+
+def test_many_forecasts_are_read_as_one_by_one() -> None:
+    """A mass, quantiles, and quantiles too large for a grid of single units."""
+    mass: Mapping[str, Any] = {"probability_mass": [0.25, 0.5, 0.25]}
+    small, large = ({"quantiles": named(k)} for k in (1, 100_000))
+    together = Demand.of_all([large, mass, small, mass, large])
+    for demand, forecast in zip(together, [large, mass, small, mass, large], strict=True):
+        alone = Demand.of(forecast)
+        assert (demand.step, demand.probability.tobytes()) == (alone.step, alone.probability.tobytes())
+    assert [demand.step == 1 for demand in together] == [False, True, True, True, False]
 
 
 def test_a_forecast_without_mass_and_quantiles_is_refused() -> None:
@@ -39,7 +55,7 @@ def test_probabilities_that_are_none_are_refused() -> None:
 
 @pytest.mark.parametrize("factor", [1, 1_000, 1_000_000])
 def test_large_numbers_keep_their_quantiles_on_a_grid_of_bounded_size(factor: int) -> None:
-    demand = Demand.from_quantiles([factor * units for units in QUANTILES])
+    demand = Demand.from_quantiles(factor * np.array([QUANTILES]))[0]
     assert len(demand.probability) <= MOST_POINTS
     assert abs(demand.quantile(0.9) - 15 * factor) <= demand.step
     assert demand.step <= max(1, 90 * factor / MOST_POINTS)
@@ -67,7 +83,7 @@ def test_months_add_up_as_every_combination_of_outcomes() -> None:
 
 
 def test_the_quantile_of_a_sum_is_below_the_sum_of_quantiles() -> None:
-    month = Demand.from_quantiles(QUANTILES)
+    month = Demand.from_quantiles(np.array([QUANTILES]))[0]
     assert month.over(6).quantile(0.9) < 6 * month.quantile(0.9)
     assert month.over(6).mean == pytest.approx(6 * month.mean, rel=1e-3)
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import nbinom, norm, spearmanr
 
 from ml.decisions.demand import Demand
-from ml.decisions.paths import Dependence, draw_each, normal_score, over
+from ml.decisions.paths import draw_each, normal_score, over
+from ml.dependence import Dependence
 
 LAW = nbinom(2.0, 2 / 22)
 MONTH = Demand(LAW.pmf(np.arange(400)))

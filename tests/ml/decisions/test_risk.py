@@ -13,7 +13,7 @@ SPARSE = [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 4.0, 30.0]
 
 
 def at_risk(quantiles: list[float], scale: float = 1.0) -> float:
-    demand = Demand.from_quantiles(quantiles)
+    demand = Demand.from_quantiles(np.array([quantiles]))[0]
     stock, _ = newsvendor(demand, 4 * scale, 3 * scale)
     return cost_at_risk(demand, stock, 4 * scale, 3 * scale)
 
@@ -55,7 +55,7 @@ def test_the_cuts_part_a_portfolio_in_thirds() -> None:
 
 def _default_risk(quantiles: list[float]) -> float:
     """Under a cost of 60 %, half of it salvaged, 2 % of it for holding: 0.4 and 0.312."""
-    demand = Demand.from_quantiles(quantiles)
+    demand = Demand.from_quantiles(np.array([quantiles]))[0]
     stock, _ = newsvendor(demand, 0.4, 0.312)
     return cost_at_risk(demand, stock, 0.4, 0.312)
 

@@ -5,8 +5,8 @@ import pytest
 
 from ml.decisions.demand import Demand
 from ml.decisions.economics import Economics
-from ml.decisions.paths import Dependence
 from ml.decisions.scenarios import scenarios, total_profit
+from ml.dependence import Dependence
 
 ECONOMICS = Economics.of(
     {"price_cents": 1000, "cost_cents": 600, "salvage_cents": 300, "holding_cents": 12}, None
