@@ -18,7 +18,7 @@ DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--even
 	$(if $(PORT_OFFSET),--port-offset '$(PORT_OFFSET)') $(foreach m,$(MAP),--map '$(m)') \
 	$(foreach a,$(ALLOW),--allow '$(a)')
 
-.PHONY: help setup tools demo test test-system test-cluster soak soak-cluster check lint format lock clean
+.PHONY: help setup tools demo test test-system test-cluster soak soak-cluster check lint format lock accuracy clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -85,11 +85,22 @@ format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-IMAGES := collector forecast decision console training dev
+IMAGES := collector forecast decision console training bench dev
 lock: $(READY) ## Lock every extra with hashes after a change in pyproject.toml
 	@uv=$$(command -v uv || echo .venv/uv/bin/uv); for image in $(IMAGES); do echo "lock: $$image" >&2; \
 	"$$uv" pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --extra "$$image" pyproject.toml -o "requirements/$$image.txt" || exit; done
 
+BENCH := .venv/bench
+$(BENCH)/.ready: requirements/bench.txt | $(READY)
+	@echo 'accuracy: locked libraries to compare with into ./$(BENCH)' >&2
+	@uv=$$(command -v uv || echo .venv/uv/bin/uv) && \
+	"$$uv" venv -q --allow-existing --python '$(PYTHON)' $(BENCH) && \
+	"$$uv" pip sync -q --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
+	@touch $@
+
+accuracy: $(BENCH)/.ready ## Forecasts beside those of libraries, written to docs/accuracy.md; DATA=folder of panels
+	$(BENCH)/bin/python -W ignore -m benchmarks.accuracy $(if $(DATA),--data '$(DATA)')
+
 clean: ## Remove what the targets made: .venv, .bin, .demo and caches
-	rm -rf .venv .bin .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .bin .demo .accuracy .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ml import metrics
 from ml.bundle import Bundle
 from ml.columns import MOMENT
 from ml.data_version import data_version_of
+from ml.dependence import ASSUMED
 from ml.distribution import LEVELS, P10, P90, Floats
 from ml.drift import judge
 from ml.errors import NoDemand, SnapshotNotFound
@@ -101,7 +103,7 @@ def publish(
         history,
         now,
         drift=drift,
-        groups=group_forecasts,
+        groups=partial(group_forecasts, dependence=bundle.dependence or ASSUMED),
         notes=notes,
     )
     snapshot = Snapshot.from_bytes(data, bundle.sha256)

@@ -8,25 +8,23 @@ quantiles are those of the summed draws. Products' own forecasts stay as they ar
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.decisions.demand import Demand
-from ml.decisions.paths import DRAWS_OF_A_TOTAL, Dependence, draw_each
+from ml.decisions.paths import DRAWS_OF_A_TOTAL, draw_each
+from ml.dependence import ASSUMED, Dependence
 from ml.distribution import LEVELS
 from ml.forecasting import DIGITS, category_forecasts
 
 Floats = NDArray[np.float64]
 
-USUAL_DEPENDENCE: Final = Dependence(shop=0.05, category=0.05)
-"""For a model that brings no estimate of its own."""
-
 
 def group_forecasts(
     answers: Sequence[bytes],
-    dependence: Dependence = USUAL_DEPENDENCE,
+    dependence: Dependence = ASSUMED,
     *,
     draws: int = DRAWS_OF_A_TOTAL,
     seed: int = 0,

@@ -7,6 +7,8 @@ from ml.models.blend import Blend
 from ml.models.boosting import QuantileTrees, TweedieTrees
 from ml.models.damped import DampedTrend
 from ml.models.empirical import Empirical
+from ml.models.fitted_theta import FittedTheta
+from ml.models.histogram import HistogramTrees
 from ml.models.intermittent import TeunterSyntetosBabai
 from ml.models.mix import Mix
 from ml.models.smoothing import ExponentialSmoothing, MovingAverage, Naive, SeasonalNaive
@@ -22,10 +24,12 @@ CANDIDATES: Final[dict[str, type[Servable]]] = {
     "ses": ExponentialSmoothing,
     "damped_trend": DampedTrend,
     "theta": Theta,
+    "theta_fitted": FittedTheta,
     "tsb": TeunterSyntetosBabai,
     "empirical": Empirical,
     "lightgbm_quantile": QuantileTrees,
     "lightgbm_tweedie": TweedieTrees,
+    "histogram_poisson": HistogramTrees,
     "mix": Mix,
     "blend": Blend,
 }

@@ -7,20 +7,19 @@ deviation, momentum, category share and growth, and the month as sine and cosine
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml.distribution import Prediction
-from ml.errors import NotEnoughHistory
 from ml.features import FEATURES, CategoryTotals, build, level
 from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models import CANDIDATES
 from ml.models.base import Model, Uncertainty
+from ml.models.histogram import Forest
+from ml.models.histogram_growth import grow, learned
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +39,7 @@ class SeedRecipe:
     promotable: ClassVar[bool] = False
     uncertainty: ClassVar[Uncertainty] = "residuals"
 
-    trees: Any
+    trees: Forest
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
@@ -49,19 +48,23 @@ class SeedRecipe:
         Raises:
             NotEnoughHistory: No product has a month to learn from after its first.
         """
-        rows = Hindcasts.of(history, seed, hindcasts).training_rows(history.T, TRAINING_ROWS)
-        if not len(rows.units):
-            raise NotEnoughHistory(f"{history.T} months of history hold no month to learn from, 2 are needed")
-        trees = HistGradientBoostingRegressor(
-            max_iter=100, learning_rate=0.1, max_leaf_nodes=31, early_stopping=False, random_state=seed
+        rows = learned(history, seed, hindcasts, TRAINING_ROWS)
+        return cls(
+            grow(
+                _raw(rows.features, rows.level),
+                rows.units,
+                None,
+                max_iter=100,
+                learning_rate=0.1,
+                max_leaf_nodes=31,
+                early_stopping=False,
+                random_state=seed,
+            )
         )
-        with threadpool_limits(1):
-            return cls(trees.fit(_raw(rows.features, rows.level), rows.units))
 
     def predict(self, history: History, categories: CategoryTotals) -> Prediction:
         """Mean units, at least 0."""
-        with threadpool_limits(1):
-            mean = self.trees.predict(_raw(build(history, categories), level(history)))
+        mean = self.trees(_raw(build(history, categories), level(history)))
         return Prediction(np.maximum(mean, 0.0), None)
 
 

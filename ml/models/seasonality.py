@@ -38,16 +38,21 @@ class Adjusted:
 
 def seasonally_adjusted(history: History) -> Adjusted:
     """Multiplicative indices for products that sell in every month, additive ones for the others."""
+    seasonal, factors, offsets = indices(history)
+    phases, coming = history.phases, history.next_phase
+    adjusted = history.units / factors[:, phases] - offsets[:, phases]
+    return Adjusted(adjusted, factors[:, coming], offsets[:, coming], seasonal)
+
+
+def indices(history: History) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Which products have a season, and (n, season) factors and offsets by its phases, neutral for the others."""
     units, season, phases = history.units, history.season, history.phases
     seasonal = is_seasonal(units, season)
     positive = np.min(np.where(np.isnan(units), np.inf, units), axis=1) > 0
     ratios = seasonal_indices(units, phases, season, multiplicative=True)
     factors = np.where((seasonal & positive)[:, np.newaxis], ratios, 1.0)
     swings = seasonal_indices(units, phases, season, multiplicative=False)
-    offsets = np.where((seasonal & ~positive)[:, np.newaxis], swings, 0.0)
-    coming = history.next_phase
-    adjusted = units / factors[:, phases] - offsets[:, phases]
-    return Adjusted(adjusted, factors[:, coming], offsets[:, coming], seasonal)
+    return seasonal, factors, np.where((seasonal & ~positive)[:, np.newaxis], swings, 0.0)
 
 
 def is_seasonal(units: Floats, season: int) -> NDArray[np.bool_]:

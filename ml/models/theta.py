@@ -40,10 +40,10 @@ def _level_and_drift(values: Floats) -> tuple[Floats, Floats]:
     remaining = np.ones(values.shape[0])
     for t in range(values.shape[1]):
         remaining = np.where(np.isnan(values[:, t]), remaining, remaining * (1.0 - weight))
-    return level, 0.5 * _slope(values) * (1.0 - remaining) / weight
+    return level, 0.5 * slope(values) * (1.0 - remaining) / weight
 
 
-def _slope(values: Floats) -> Floats:
+def slope(values: Floats) -> Floats:
     """Least-squares slope of each row over its known months; 0 with fewer than `SLOPE_MONTHS`."""
     known, seen = ~np.isnan(values), window(values, values.shape[1])
     middle = values.shape[1] - 1 - (seen.months - 1.0) / 2.0

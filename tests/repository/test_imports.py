@@ -22,7 +22,7 @@ HEAVY = {
 DOORS = {
     "mlflow": {"ml.registry"},
     "evidently": {"ml.drift"},
-    "sklearn": {"ml.models.reference"},
+    "sklearn": {"ml.models.histogram_growth"},
     "deltalake": {"ml.lake"},
     "pandera": {"ml.quality"},
 }
