@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.decisions.paths import Dependence
+from ml.dependence import Dependence
 from ml.distribution import LEVELS, mean_of
 from ml.forecasting import encoded
 from ml.group_forecasts import group_forecasts, with_mean
