@@ -155,6 +155,7 @@ def _packed(tested: Backtest, name: str, row: Row, seed: int) -> tuple[Manifest,
         calibration_id=state_digest(calibration.state())[:12],
         risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
         seed=seed,
+        planned=bool(history.plan),
     )
     states = {
         "model": model.state(),
