@@ -38,6 +38,7 @@ SECTIONS = ("calibration", "model", "months", "record")
 CRITICAL = "critical"
 CARD = "card"
 """Name of the model card in the section `record`, where releases without one pass over it."""
+PLANNED = "planned"
 
 State = Mapping[str, NDArray[Any] | str]
 
@@ -50,7 +51,8 @@ class Manifest(BaseModel):
     """What a model is and what it was made from; nothing of when, where or by whom.
 
     `risk_cuts` are the two values of cost at risk over margin that part Low, Medium and High;
-    they are frozen here so that a product's class does not move when other products change.
+    they are frozen here so that a product's class does not move when other products change. `planned` says that
+    the model was made with a plan; a release that knows nothing of plans must not use it, so it is critical then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +72,7 @@ class Manifest(BaseModel):
     calibration_id: str
     risk_cuts: tuple[FiniteFloat, FiniteFloat]
     seed: int
+    planned: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,8 @@ def refuse_critical(fields: Mapping[str, Any], understood: Collection[str]) -> N
 
 def _canonical_json(manifest: Manifest) -> bytes:
     fields = manifest.model_dump(mode="json")
+    if fields.pop(PLANNED):
+        fields |= {PLANNED: True, CRITICAL: [PLANNED]}
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -15,7 +15,7 @@ from ml.demand_class import SETTLED_MONTHS
 from ml.distribution import LEVELS, P10, P50, P90, Prediction
 from ml.errors import NoDemand, NotEnoughHistory
 from ml.features import CategoryTotals
-from ml.hindcasts import FIRST_ORIGIN, Hindcasts
+from ml.hindcasts import FIRST_ORIGIN, Hindcasts, calibration_window
 from ml.history import History
 from ml.models.base import Model
 
@@ -124,7 +124,7 @@ def backtest(
     *,
     seed: int,
     test_origins: int = TEST_ORIGINS,
-    calibration_origins: int = CALIBRATION_ORIGINS,
+    calibration_origins: int | None = None,
     progress: Progress = lambda _done, _total, _label: None,
 ) -> Backtest:
     """Forecast the last months with every candidate, fitted and calibrated on the months before each.
@@ -137,12 +137,16 @@ def backtest(
         candidates: Classes by name.
         seed: Of every fit.
         test_origins: Months that are forecast, the last ones.
-        calibration_origins: Months before them that the first calibration learns from.
+        calibration_origins: Months before them that the first calibration learns from; by default 4, or with a
+            plan as many as `ml.hindcasts.calibration_window` says and half the history allows.
         progress: Called with fits done, fits in all, and what was fitted.
 
     Raises:
         NotEnoughHistory: Fewer than 3 months.
     """
+    if calibration_origins is None:
+        planned = bool(history.plan)
+        calibration_origins = calibration_window(history.n, planned=True) if planned else CALIBRATION_ORIGINS
     first, test = _plan(history.T, test_origins, calibration_origins)
     hindcasts = Hindcasts(history, seed, first)
     _run(candidates, hindcasts, test, progress)

@@ -50,6 +50,8 @@ class Forecaster:
     def answers(self, history: History) -> list[bytes]:
         """One JSON object for each product, for the month after the history; the same bits in any company.
 
+        Only a history with a plan has answers with `plan`, null for a product without one.
+
         Args:
             history: Every product was sold at least once, so its last month is known.
         """
@@ -78,7 +80,7 @@ class Forecaster:
                 "last_month_units": last[i],
                 **origin,
                 "price_cents": prices[i],
-                "plan": plans[i],
+                **({"plan": plans[i]} if history.plan else {}),
                 **returned[i],
             }
             made.append(encoded(answer))

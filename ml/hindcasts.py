@@ -87,8 +87,14 @@ class Hindcast:
         return ~(np.isnan(self.actual) | np.isnan(self.history.units[:, -1]))
 
 
-def calibration_window(products: int) -> int:
-    """How many origins before a forecast it is calibrated from."""
+def calibration_window(products: int, *, planned: bool = False) -> int:
+    """How many origins before a forecast it is calibrated from.
+
+    With a plan as many as there may be: what is left to err is mostly what moves all products of a month, so
+    months count and not products.
+    """
+    if planned:
+        return LONGEST_WINDOW
     enough = -(-ERRORS_WANTED // max(1, products))
     return min(max(CALIBRATION_WINDOW, enough), LONGEST_WINDOW)
 
@@ -189,9 +195,10 @@ class Hindcasts:
         """
         if candidate.uncertainty == "own":
             return []
+        window = calibration_window(self.history.n, planned=bool(self.history.plan))
         return [
             Hindcast(self.history.until(u), self.prediction(candidate, u), self.history.units[:, u])
-            for u in range(max(self.first, t - calibration_window(self.history.n)), t)
+            for u in range(max(self.first, t - window), t)
         ]
 
     def _at(self, t: int) -> _Origin:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from polars.exceptions import PolarsError
 
 from ml.columns import PLAN_SCHEMA
-from ml.errors import NotEnoughHistory
+from ml.errors import BadPanel, NotEnoughHistory
 from ml.event_files import read_file
 from ml.event_rows import canonical_ids
 from ml.events import MAX_PRICE_CENTS
@@ -73,14 +74,19 @@ def import_plan(path: Path, lake: Lake, *, past: bool, now: datetime) -> PlanRep
 
     Raises:
         BadEvents: The file cannot be read or has no rows.
-        BadPanel: A column is missing, or the months are neither dates nor text.
+        BadPanel: A column is missing or holds no single values, or the months are neither dates nor text.
         NotEnoughHistory: There is no panel yet.
         StoreUnavailable: The lake cannot be written.
     """
     frame = read_file(path)
     columns = columns_of([name.removesuffix("_cents") for name in frame.columns], path)
     named = {name: _found(frame.columns, column) for name, column in columns.items()}
-    rows = _rows(frame, named)
+    try:
+        rows = _rows(frame, named)
+    except PolarsError as error:
+        raise BadPanel(
+            "unreadable-column", f"plan {str(path)!r} has lists or records in a column: {error}"
+        ) from error
     with lake.lock():
         shop = _Shop.of(lake)
         judged = _judged(rows, shop, past=past)

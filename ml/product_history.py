@@ -47,6 +47,11 @@ class Plan(BaseModel):
         return cls.model_validate(known) if known else None
 
 
+def _is_none(value: object) -> bool:
+    """A history without a plan is written as it was before there were plans, for services of then."""
+    return value is None
+
+
 class ProductHistory(BaseModel):
     """Months of one product from its first sale, oldest first, without a gap; a month without sales is 0.
 
@@ -65,8 +70,8 @@ class ProductHistory(BaseModel):
     units: list[_Units] = Field(min_length=1, max_length=MOST_MONTHS)
     price_cents: list[_Price | None] | None = None
     extra: dict[str, list[_Units]] = Field(default_factory=dict)
-    plan: Plan | None = None
-    past_plan: list[Plan | None] | None = None
+    plan: Plan | None = Field(default=None, exclude_if=_is_none)
+    past_plan: list[Plan | None] | None = Field(default=None, exclude_if=_is_none)
 
     @field_validator("extra")
     @classmethod

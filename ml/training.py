@@ -160,6 +160,7 @@ def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> 
         calibration_id=state_digest(calibration.state())[:12],
         risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
         seed=seed,
+        planned=bool(history.plan),
     )
     card = _card(tested, paper, manifest)
     states = {

@@ -102,7 +102,8 @@ def _write_papers(tested: Backtest, options: Namespace, settings: MlSettings) ->
 
 def _calibration_origins(history: History, tested: int) -> int:
     """As many as are wanted, but no more than leave the tested periods something to learn from."""
-    return min(calibration_window(history.n), max(0, history.T - FIRST_ORIGIN - tested))
+    window = calibration_window(history.n, planned=bool(history.plan))
+    return min(window, max(0, history.T - FIRST_ORIGIN - tested))
 
 
 def _of_events(options: Namespace, settings: MlSettings) -> Panel:

@@ -13,6 +13,7 @@ from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models import CANDIDATES
 from ml.month_record import MonthRecord
+from ml.planned import names
 from ml.track_record import TrackRecord
 
 SEED = 7
@@ -54,7 +55,8 @@ def bundle_bytes(history: History, candidate: str = "ses", dependence: Dependenc
         "record": record.state(),
         "months": {**months.state(), **(dependence.state() if dependence else {})},
     }
-    return pack(manifest(candidate), **states)
+    about = {"features": names(planned=bool(history.plan)), "planned": bool(history.plan)}
+    return pack(manifest(candidate, **about), **states)
 
 
 def small_bundle(history: History, candidate: str = "ses") -> Bundle:

@@ -30,7 +30,7 @@ KEYS = [
     *("product_id", "category", "month", "mean", "p10", "p50", "p90", "quantiles", "probability_mass"),
     *("demand_delta", "probability_of_increase", "volatility", "confidence", "historical_error"),
     *("demand_class", "history_months", "last_month_units", "model_version", "model_sha256", "data_version"),
-    *("calibration_id", "risk_cuts", "price_cents", "plan"),
+    *("calibration_id", "risk_cuts", "price_cents"),
 ]
 
 

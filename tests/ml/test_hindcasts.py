@@ -11,6 +11,7 @@ from ml.models.boosting import TweedieTrees
 from ml.models.mix import Mix
 from ml.models.smoothing import MovingAverage
 from tests.ml.small_history import small_shop
+from tests.ml.small_plan import planned_shop, without_plan
 
 
 def test_features_of_an_origin_are_those_of_the_months_before_it() -> None:
@@ -78,6 +79,13 @@ def test_calibration_does_not_reach_behind_the_first_origin() -> None:
 @pytest.mark.parametrize(("products", "origins"), [(1, 24), (200, 20), (667, 6), (40_000, 6), (0, 24)])
 def test_few_products_are_calibrated_on_more_months(products: int, origins: int) -> None:
     assert calibration_window(products) == origins
+
+
+def test_with_a_plan_all_months_of_two_years_calibrate() -> None:
+    assert calibration_window(40_000, planned=True) == 24
+    shop, _ = planned_shop(products=400, months=14)
+    for history, months in ((shop, 12), (without_plan(shop), 10)):
+        assert len(Hindcasts(history, seed=0, first=2).before(MovingAverage, 14)) == months
 
 
 def test_a_model_that_calibrates_itself_needs_no_hindcasts() -> None:

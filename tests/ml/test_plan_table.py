@@ -165,6 +165,14 @@ def test_text_is_read_as_planners_write_it(lake: Lake) -> None:
 def test_what_is_no_plan_at_all_is_refused_and_nothing_is_written(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(BadPanel, match="none of price, promotion, advertising"):
         planned(lake, [{"product_id": "A", "month": SEPTEMBER, "colour": "red"}])
+    for rows, check in (
+        ([plan("A", 202609)], "unreadable-period"),
+        ([plan("A", price=[1.0, 2.0])], "unreadable-column"),
+        ([plan(["A"])], "unreadable-column"),
+    ):
+        with pytest.raises(BadPanel) as refused:
+            planned(lake, rows)
+        assert refused.value.check == check
     empty = Lake(tmp_path / "empty")
     empty.root.mkdir()
     with pytest.raises(NotEnoughHistory, match="no panel to plan for"):

@@ -1,6 +1,9 @@
 """What a plan does to answers: said in them, the same live and in the snapshot, and counted only where learned."""
 
+import hashlib
+import io
 import json
+import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -9,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.bundle import Bundle
+from ml.bundle import Bundle, unpack
 from ml.history import History
 from ml.product_history import Plan, ProductHistory
 from ml.snapshot import Snapshot, snapshot_bytes
-from tests.ml.small_models import small_bundle
+from tests.ml.small_models import bundle_bytes, small_bundle
 from tests.ml.small_plan import planned_shop, without_plan
 
 NOW = datetime(2026, 1, 4, tzinfo=UTC)
@@ -134,6 +137,8 @@ def test_an_answer_without_any_plan_has_the_numbers_of_before() -> None:
     own = ProductHistory.of(plain, GAPS)
     assert (own.plan, own.past_plan) == (None, None)
     assert own.on(plain.months).plan == {}
+    assert not {"plan", "past_plan"} & own.model_dump().keys(), "what a service of before would refuse"
+    assert "plan" not in json.loads(data.splitlines()[2])
 
 
 def test_a_snapshot_of_before_plans_is_still_served() -> None:
@@ -142,6 +147,15 @@ def test_a_snapshot_of_before_plans_is_still_served() -> None:
     assert not old.live(bundle("blend")).shop_plan
     answer = old.live(bundle("blend")).answer(ProductHistory.of(without_plan(shop()), GAPS))
     assert answer == old.get(shop().product_ids[GAPS])
+
+
+def test_a_release_that_knows_nothing_of_plans_is_told_to_refuse_the_bundle() -> None:
+    for planned, critical in ((True, ["planned"]), (False, None)):
+        data = bundle_bytes(shop() if planned else without_plan(shop()), "ses")
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            fields = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        assert (fields.get("planned"), fields.get("critical")) == (planned or None, critical)
+        assert unpack(data, hashlib.sha256(data).hexdigest()).manifest.planned == planned
 
 
 def test_every_plan_of_a_row_survives_being_sent() -> None:

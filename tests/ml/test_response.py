@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml.history import History
 from ml.response import LARGEST_LIFT, Response
 from tests.ml.small_plan import ELASTICITY, PROMOTION, planned_shop, without_plan
 
@@ -77,6 +78,37 @@ def test_a_lift_is_bounded_also_after_a_round_trip_through_the_state() -> None:
     response = Response.fit(shop)
     _, lift = Response.from_state(response.state()).split(replace(shop, plan=plan))
     assert lift.max() == LARGEST_LIFT
+
+
+def advertised_shop(cents: float) -> History:
+    """Demand rises by a tenth with each thousand of advertising, in currency units that have so many cents."""
+    rng = np.random.default_rng(4)
+    spent = np.where(rng.uniform(size=(150, 31)) < 0.4, rng.uniform(500, 5_000, (150, 31)), 0.0)
+    shop = planned_shop(products=150)[0]
+    units = rng.poisson(80 * np.exp(0.1 * spent[:, :-1] / 1_000)).astype(float)
+    return replace(shop, units=units, plan={"advertising": cents * spent})
+
+
+def test_the_effect_of_advertising_is_found_in_any_unit_of_money() -> None:
+    found = []
+    for cents in (0.01, 1.0, 100.0):
+        response = Response.fit(advertised_shop(cents))
+        assert response.mean[2] / response.scales[2] * 1_000 * cents == pytest.approx(0.1, rel=0.1)
+        found.append(response.split(advertised_shop(cents))[1])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    np.testing.assert_allclose(found[2], found[1], rtol=1e-9)
+
+
+def test_a_state_without_scales_means_what_it_meant() -> None:
+    shop, _ = planned_shop()
+    response = Response.fit(shop)
+    assert response.scales.tolist() == [1.0, 1.0, 1.0, 1.0]
+    state = response.state()
+    del state["scales"]
+    assert (
+        Response.from_state(state).as_planned(shop).units.tobytes()
+        == response.as_planned(shop).units.tobytes()
+    )
 
 
 def test_months_without_a_plan_that_sell_nothing_are_learned_and_do_not_lower_the_usual() -> None:
