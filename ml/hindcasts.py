@@ -35,16 +35,27 @@ ERRORS_WANTED: Final = 4_000
 """Residuals come from six origins before the forecast, or from up to 24 where so many errors need more."""
 
 TRAINING_WINDOW: Final = 24
-"""Models over all products learn from so many origins, or from more where these hold few rows."""
+"""Models over all products draw their rows from at least so many origins."""
+
+POOL: Final = 10
+"""They draw from more origins as long as those hold no more than so many times the rows that are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """One row per product and earlier origin: (m, features), units of the month after, `features.level`."""
+    """One row per product and earlier origin.
+
+    Attributes:
+        features: (m, features).
+        units: (m,) of the month after.
+        level: (m,) `features.level`.
+        age: (m,) months from that month to the one to forecast.
+    """
 
     features: Floats
     units: Floats
     level: Floats
+    age: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,24 +124,25 @@ class Hindcasts:
 
         Args:
             t: Months from index `t` on are not looked at.
-            limit: Origins beyond the last 24 are used up to this many rows; a larger sample is cut to it, drawn
-                with the seed.
+            limit: Of the rows, drawn with the seed from origins that hold up to `POOL` times as many.
         """
-        parts: list[tuple[Floats, Floats, Floats]] = []
+        parts: list[tuple[Floats, Floats, Floats, Floats]] = []
         for origin in range(t - 1, 0, -1):
-            if t - origin > TRAINING_WINDOW and sum(len(units) for _, units, _ in parts) >= limit:
+            if t - origin > TRAINING_WINDOW and sum(len(part[1]) for part in parts) >= POOL * limit:
                 break
             known = ~np.isnan(self.history.units[:, origin - 1 : origin + 1]).any(axis=1)
             _, rows, level = self._at(origin)
-            parts.append((rows[known], self.history.units[known, origin], level[known]))
+            age = np.full(int(known.sum()), float(t - origin))
+            parts.append((rows[known], self.history.units[known, origin], level[known], age))
         parts.reverse()
         if not parts:
-            return TrainingRows(np.empty((0, len(features.FEATURES))), np.empty(0), np.empty(0))
-        x, y, size = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if len(y) > limit:
-            keep = np.sort(np.random.default_rng(self.seed).choice(len(y), limit, replace=False))
-            x, y, size = x[keep], y[keep], size[keep]
-        return TrainingRows(x, y, size)
+            return TrainingRows(np.empty((0, len(features.FEATURES))), *(np.empty(0),) * 3)
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        count = len(columns[1])
+        if count > limit:
+            keep = np.sort(np.random.default_rng(self.seed).choice(count, limit, replace=False))
+            columns = [column[keep] for column in columns]
+        return TrainingRows(*columns)
 
     def model(self, candidate: type[Candidate], t: int) -> Candidate:
         """The candidate fitted on the months before `t`."""

@@ -28,6 +28,9 @@ TRAINING_ROWS: Final = 25_000
 LARGEST_TARGET: Final = 30.0
 """A month of more than thirty times the level teaches no more than one of thirty."""
 
+HALF_LIFE: Final = 96.0
+"""Months after which a row counts half: what sold long ago still tells of seasons, but less."""
+
 PARAMETERS: Final = {
     "learning_rate": 0.08,
     "num_leaves": 20,
@@ -69,7 +72,7 @@ def grow(
     *,
     weighted: bool,
 ) -> list[Trees]:
-    """One model per objective, all on the same rows: each counts the same, or by the root of its level.
+    """One model per objective, all on the same rows, by their age and, if asked, the root of their level.
 
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
@@ -80,7 +83,8 @@ def grow(
             f"{history.T} months of history hold no month to learn from, at least 2 are needed"
         )
     target = np.minimum(rows.units / rows.level, LARGEST_TARGET)
-    weight = np.sqrt(rows.level) if weighted else None
+    recency = 0.5 ** (rows.age / HALF_LIFE)
+    weight = recency * np.sqrt(rows.level) if weighted else recency
 
     def fit(goal: dict[str, Any]) -> Trees:
         data = lightgbm.Dataset(
