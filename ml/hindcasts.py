@@ -36,7 +36,10 @@ ERRORS_WANTED: Final = 4_000
 """Residuals come from six origins before the forecast, or from up to 24 where so many errors need more."""
 
 TRAINING_WINDOW: Final = 24
-"""Models over all products learn from so many origins, or from more where these hold few rows."""
+"""Models over all products draw their rows from at least so many origins."""
+
+POOL: Final = 10
+"""They draw from more origins as long as those hold no more than so many times the rows that are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +51,14 @@ class TrainingRows:
         units: (m,) of the month after.
         level: (m,) `features.level`.
         size: (m,) `planned.size`, which without a plan is the level.
+        age: (m,) months from that month to the one to forecast.
     """
 
     features: Floats
     units: Floats
     level: Floats
     size: Floats
+    age: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,24 +161,24 @@ class Hindcasts:
 
         Args:
             t: Months from index `t` on are not looked at.
-            limit: Origins beyond the last 24 are used up to this many rows; a larger sample is cut to it, drawn
-                with the seed.
+            limit: Of the rows, drawn with the seed from origins that hold up to `POOL` times as many.
         """
-        parts: list[tuple[Floats, Floats, Floats, Floats]] = []
+        parts: list[tuple[Floats, Floats, Floats, Floats, Floats]] = []
         for origin in range(t - 1, 0, -1):
-            if t - origin > TRAINING_WINDOW and sum(len(part[1]) for part in parts) >= limit:
+            if t - origin > TRAINING_WINDOW and sum(len(part[1]) for part in parts) >= POOL * limit:
                 break
             known = ~np.isnan(self.history.units[:, origin - 1 : origin + 1]).any(axis=1)
             at = self._at(origin)
             if at.response is not None:
                 known &= ~at.response.silent(self.history.until(origin))
+            age = np.full(int(known.sum()), float(t - origin))
             parts.append(
-                (at.features[known], self.history.units[known, origin], at.level[known], at.size[known])
+                (at.features[known], self.history.units[known, origin], at.level[known], at.size[known], age)
             )
         parts.reverse()
         if not parts:
             width = len(planned.names(planned=bool(self.history.plan)))
-            return TrainingRows(np.empty((0, width)), *(np.empty(0) for _ in range(3)))
+            return TrainingRows(np.empty((0, width)), *(np.empty(0) for _ in range(4)))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         if (rows := len(columns[1])) > limit:
             keep = np.sort(np.random.default_rng(self.seed).choice(rows, limit, replace=False))

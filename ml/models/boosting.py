@@ -30,6 +30,9 @@ TRAINING_ROWS: Final = 25_000
 LARGEST_TARGET: Final = 30.0
 """A month of more than thirty times the level teaches no more than one of thirty."""
 
+HALF_LIFE: Final = 96.0
+"""Months after which a row counts half: what sold long ago still tells of seasons, but less."""
+
 _RESPONSE: Final = "response/"
 
 PARAMETERS: Final = {
@@ -73,7 +76,7 @@ def grow(
     *,
     weighted: bool,
 ) -> tuple[list[Trees], Response | None]:
-    """One model per objective, all on the same rows: each counts the same, or by the root of its level.
+    """One model per objective, all on the same rows, by their age and, if asked, the root of their level.
 
     Also the plan's effects, None without a plan.
 
@@ -88,7 +91,8 @@ def grow(
         )
     names = planned.names(planned=bool(history.plan))
     target = np.minimum(rows.units / rows.size, LARGEST_TARGET)
-    weight = np.sqrt(rows.level) if weighted else None
+    recency = 0.5 ** (rows.age / HALF_LIFE)
+    weight = recency * np.sqrt(rows.level) if weighted else recency
 
     def fit(goal: dict[str, Any]) -> Trees:
         data = lightgbm.Dataset(

@@ -28,14 +28,17 @@ def test_training_rows_are_earlier_origins_of_products_sold_before() -> None:
     known = ~np.isnan(shop.units[:, 2])
     last = slice(len(rows.units) - int(known.sum()), None)
     np.testing.assert_array_equal(rows.level[last], level(shop.until(3))[known])
+    np.testing.assert_array_equal(rows.age[last], 1.0)
+    assert rows.age[0] == 3.0
 
 
-@pytest.mark.parametrize(("limit", "first"), [(72, 17), (75, 16), (1_000, 2)])
-def test_training_rows_reach_back_two_years_or_until_there_are_enough(limit: int, first: int) -> None:
+@pytest.mark.parametrize(("limit", "first"), [(7, 17), (8, 14), (1_000, 2)])
+def test_training_rows_come_from_two_years_or_all_that_hold_ten_times_as_many(limit: int, first: int) -> None:
     shop = small_shop(products=3, months=40)
-    units = np.repeat(np.arange(1.0, 41.0)[np.newaxis], 3, axis=0)
-    rows = Hindcasts(replace(shop, units=units), seed=0).training_rows(40, limit=limit)
-    assert rows.units.tolist() == [month for month in range(first, 41) for _ in range(3)]
+    history = replace(shop, units=np.repeat(np.arange(1.0, 41.0)[np.newaxis], 3, axis=0))
+    drawn = [Hindcasts(history, seed).training_rows(40, limit) for seed in range(60)]
+    assert {month for rows in drawn for month in rows.units.tolist()} == set(range(first, 41))
+    assert all(np.array_equal(rows.age, 41.0 - rows.units) for rows in drawn)
 
 
 def test_a_large_sample_is_cut_by_the_seed() -> None:

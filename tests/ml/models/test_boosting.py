@@ -7,6 +7,7 @@ import pytest
 
 from ml.errors import NotEnoughHistory
 from ml.features import category_totals
+from ml.models import boosting
 from ml.models.boosting import PARAMETERS, QuantileTrees, TweedieTrees
 from ml.models.smoothing import MovingAverage
 from tests.ml.small_history import small_shop
@@ -42,6 +43,21 @@ def test_a_rule_that_holds_for_all_products_is_learned() -> None:
         < 0.1
     )
     assert np.median(np.abs(MovingAverage().point(regular) / expected - 1)) > 0.5
+
+
+@pytest.mark.parametrize(("half_life", "expected"), [(0.25, 20.0), (1e9, 10.0)])
+def test_an_old_month_counts_less_than_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, half_life: float, expected: float
+) -> None:
+    """After 10 comes 10, but in the last month twice as much."""
+    shop = small_shop(products=200, months=10)
+    units = np.full((200, 10), 10.0)
+    units[:, -1] = 20.0
+    history = replace(shop, units=units, extra={}, price_cents=np.full((200, 10), 100.0))
+    monkeypatch.setattr(boosting, "HALF_LIFE", half_life)
+    monkeypatch.setattr(boosting, "PARAMETERS", {**PARAMETERS, "num_leaves": 2, "min_data_in_leaf": 900})
+    level = QuantileTrees.fit(history, seed=0).predict(history.until(9), category_totals(history.until(9)))
+    assert np.median(level.levels[:, 3]) == pytest.approx(expected, rel=0.1)
 
 
 def test_large_products_do_not_decide_for_small_ones() -> None:
