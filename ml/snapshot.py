@@ -20,6 +20,7 @@ from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
 from ml.forecasting import Forecaster, category_forecasts, encoded
 from ml.history import History
+from ml.newcomers import sale_rate
 from ml.product_history import ProductHistory, months_between
 from ml.return_rates import ReturnRates
 
@@ -135,7 +136,14 @@ class Snapshot:
         categories = CategoryTotals(tuple(totals["names"]), np.array(totals["totals"], dtype=np.float64))
         rates = self.header.get("return_rates")
         returns = None if rates is None else ReturnRates.from_json(rates)
-        forecaster = Forecaster(bundle, self.model_version, self.data_version, categories, returns)
+        forecaster = Forecaster(
+            bundle,
+            self.model_version,
+            self.data_version,
+            categories,
+            returns,
+            self.header.get("dormant_sale_rate"),
+        )
         return Live(forecaster, self.header["first_month"], self.header["last_month"])
 
 
@@ -175,8 +183,8 @@ def snapshot_bytes(
     sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
     order = sorted(sold.tolist(), key=lambda row: history.product_ids[row])
     products = history.rows(np.array(order, dtype=np.intp))
-    rates = ReturnRates.fit(history)
-    answers = Forecaster(bundle, model_version, data_version, totals, rates).answers(products)
+    rates, awake = ReturnRates.fit(history), sale_rate(history.units)
+    answers = Forecaster(bundle, model_version, data_version, totals, rates, awake).answers(products)
     header = {
         "model_version": model_version,
         "model_sha256": bundle.sha256,
@@ -191,6 +199,7 @@ def snapshot_bytes(
         "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
         "product_ids": list(products.product_ids),
         **({} if rates is None else {"return_rates": rates.to_json()}),
+        **({} if awake is None else {"dormant_sale_rate": awake}),
         **notes,
     }
     body = b"\n".join([encoded(header), *answers]) + b"\n"

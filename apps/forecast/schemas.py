@@ -74,6 +74,9 @@ class Forecast(Answer):
         description="Cost at risk that parts Low, Medium, High."
     )
     price_cents: int | None = Field(description="Mean price of the last month with a sale.")
+    probability_of_sale: Share | None = Field(
+        default=None, description="Of products without a sale in twelve months, by all such products; else null."
+    )
     returns: Returns | None = Field(default=None, description="Null where returns are not known.")
 
     @field_validator("quantiles")
