@@ -144,7 +144,8 @@ def dormant_outcomes(units: Floats) -> Floats:
     year = np.column_stack([np.zeros(len(units)), sold])
     silent = (year[:, ahead][:, :-1] == year[:, before][:, :-1]) & (year[:, before][:, :-1] > 0)
     outcome = units[:, ahead]
-    return outcome[silent & ~np.isnan(outcome)]
+    found: Floats = outcome[silent & ~np.isnan(outcome)]
+    return found
 
 
 def sale_rate(units: Floats) -> float | None:
@@ -169,17 +170,17 @@ def _starts(units: Floats) -> tuple[Floats, Floats]:
         ages.append(np.full(len(row), age))
         so_far.append(np.mean([units[row, at + k] for k in range(age)], axis=0))
         outcome.append(units[row, at + age])
-    age, mean, units = (np.concatenate(parts) for parts in (ages, so_far, outcome))
-    known = ~np.isnan(units)
-    age, mean, units = age[known], mean[known], units[known]
-    if len(units) < OUTCOMES_NEEDED:
+    month, mean, came_next = (np.concatenate(parts) for parts in (ages, so_far, outcome))
+    known = ~np.isnan(came_next)
+    month, mean, came_next = month[known], mean[known], came_next[known]
+    if len(came_next) < OUTCOMES_NEEDED:
         return _none(0), _none(0, 0, len(LEVELS))
     cuts = np.quantile(mean, np.arange(1, BANDS) / BANDS)
-    band, everyone = np.digitize(mean, cuts), np.quantile(units, LEVELS)
+    band, everyone = np.digitize(mean, cuts), np.quantile(came_next, LEVELS)
     tables = []
-    for one in range(1, COLD_MONTHS):
-        of_age = _shrunk(units[age == one], everyone)
-        tables.append([_shrunk(units[(age == one) & (band == k)], of_age) for k in range(BANDS)])
+    for age in range(1, COLD_MONTHS):
+        of_age = _shrunk(came_next[month == age], everyone)
+        tables.append([_shrunk(came_next[(month == age) & (band == k)], of_age) for k in range(BANDS)])
     return cuts, np.array(tables)
 
 

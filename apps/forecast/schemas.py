@@ -75,7 +75,8 @@ class Forecast(Answer):
     )
     price_cents: int | None = Field(description="Mean price of the last month with a sale.")
     probability_of_sale: Share | None = Field(
-        default=None, description="Of products without a sale in twelve months, by all such products; else null."
+        default=None,
+        description="Of products without a sale in twelve months, by all such products; else null.",
     )
     returns: Returns | None = Field(default=None, description="Null where returns are not known.")
 
