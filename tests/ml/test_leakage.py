@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ml import metrics
@@ -118,8 +118,31 @@ def undisturbed(
     return known(tmp_path_factory.mktemp("past"), [*PAST, END])
 
 
+LATE_RETURN = row(
+    event_type="return",
+    product_id="P0",
+    event_time=CUT + timedelta(minutes=30),
+    quantity=7,
+    order_id="late",
+    customer_id="c-1",
+)
+GIANTS = [
+    row(
+        event_type="purchase",
+        product_id="P1",
+        event_time=CUT,
+        quantity=900,
+        order_id=f"g-{i}",
+        category="moved",
+    )
+    for i in range(3)
+]
+
+
 @given(future=after)
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@example(future=[LATE_RETURN])
+@example(future=GIANTS)
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_event_at_or_after_the_origin_changes_a_bit_of_it(
     undisturbed: Known, tmp_path_factory: pytest.TempPathFactory, future: Rows
 ) -> None:
