@@ -104,8 +104,7 @@ class Calibration:
             "cuts": self.cuts,
             "dispersions": self.dispersions,
             "shifts": self.shifts,
-            "newcomers/categories": np.array(self.newcomers.categories, dtype=np.str_),
-            "newcomers/quantiles": self.newcomers.quantiles,
+            **{f"newcomers/{name}": value for name, value in self.newcomers.state().items()},
         }
 
     @classmethod
@@ -128,9 +127,12 @@ class Calibration:
             cuts=numbers("cuts"),
             dispersions=numbers("dispersions"),
             shifts=numbers("shifts"),
-            newcomers=Newcomers(
-                categories=tuple(str(name) for name in np.asarray(state["newcomers/categories"])),
-                quantiles=numbers("newcomers/quantiles"),
+            newcomers=Newcomers.from_state(
+                {
+                    name.removeprefix("newcomers/"): value
+                    for name, value in state.items()
+                    if name.startswith("newcomers/")
+                }
             ),
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml import features
 from ml.bundle import Bundle
-from ml.demand_class import CLASSES, demand_class
+from ml.demand_class import CLASSES, DORMANT, demand_class
 from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction, cdf, pmf
 from ml.features import CategoryTotals
 from ml.history import History
@@ -38,6 +38,7 @@ class Forecaster:
         model_version: Its number in the registry.
         data_version: Of the panel that `categories` comes from.
         categories: Units of whole categories in the months before the forecast.
+        sale_rate: Of dormant products, see `ml.newcomers.sale_rate`; their answers tell it where it is known.
         returns: Rates at which units come back; None where returns are not known, then answers have no `returns`.
     """
 
@@ -46,6 +47,7 @@ class Forecaster:
     data_version: str
     categories: CategoryTotals
     returns: ReturnRates | None = None
+    sale_rate: float | None = None
 
     def answers(self, history: History) -> list[bytes]:
         """One JSON object for each product, for the month after the history; the same bits in any company.
@@ -60,6 +62,7 @@ class Forecaster:
         months = features.window(history.units, history.T).months.astype(int).tolist()
         prices, plans, origin = last_prices(history), self._plans(history), self._origin()
         returned = self._returned(history, prediction)
+        asleep = {} if self.sale_rate is None else {"probability_of_sale": round(self.sale_rate, DIGITS)}
         made = []
         for i in range(history.n):
             name = CLASSES[classes[i]]
@@ -82,6 +85,7 @@ class Forecaster:
                 "price_cents": prices[i],
                 **({"plan": plans[i]} if history.plan else {}),
                 **returned[i],
+                **(asleep if classes[i] == DORMANT else {}),
             }
             made.append(encoded(answer))
         return made

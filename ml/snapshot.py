@@ -21,6 +21,7 @@ from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
 from ml.forecasting import DIGITS, Forecaster, category_forecasts, encoded
 from ml.history import Floats, History
+from ml.newcomers import sale_rate
 from ml.product_history import SHOP_PRICE, ProductHistory, months_between
 from ml.return_rates import ReturnRates
 
@@ -163,7 +164,14 @@ class Snapshot:
         )
         rates = self.header.get("return_rates")
         returns = None if rates is None else ReturnRates.from_json(rates)
-        forecaster = Forecaster(bundle, self.model_version, self.data_version, categories, returns)
+        forecaster = Forecaster(
+            bundle,
+            self.model_version,
+            self.data_version,
+            categories,
+            returns,
+            self.header.get("dormant_sale_rate"),
+        )
         plan = {name: np.array(v, dtype=np.float64) for name, v in self.header.get("shop_plan", {}).items()}
         return Live(forecaster, self.header["first_month"], self.header["last_month"], plan)
 
@@ -224,8 +232,8 @@ def snapshot_bytes(
     sold = np.flatnonzero(~np.isnan(history.units[:, -1]))
     order = sorted(sold.tolist(), key=lambda row: history.product_ids[row])
     products = history.rows(np.array(order, dtype=np.intp))
-    rates = ReturnRates.fit(history)
-    answers = Forecaster(bundle, model_version, data_version, totals, rates).answers(products)
+    rates, awake = ReturnRates.fit(history), sale_rate(history.units)
+    answers = Forecaster(bundle, model_version, data_version, totals, rates, awake).answers(products)
     header: dict[str, Any] = {
         "model_version": model_version,
         "model_sha256": bundle.sha256,
@@ -240,6 +248,7 @@ def snapshot_bytes(
         "category_totals": {"names": list(totals.names), "totals": totals.totals.tolist()},
         "product_ids": list(products.product_ids),
         **({} if rates is None else {"return_rates": rates.to_json()}),
+        **({} if awake is None else {"dormant_sale_rate": awake}),
         **notes,
     }
     if history.plan:

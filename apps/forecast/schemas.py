@@ -106,6 +106,10 @@ class Forecast(Answer):
     plan: PlanOfMonth | None = Field(
         default=None, description="The plan that the forecast was made with: of the lake, or sent."
     )
+    probability_of_sale: Share | None = Field(
+        default=None,
+        description="Of products without a sale in twelve months, by all such products; else null.",
+    )
     returns: Returns | None = Field(default=None, description="Null where returns are not known.")
 
     @field_validator("quantiles")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import polars as pl
 import pytest
 
 from ml.lake import Lake
@@ -63,9 +64,15 @@ if FOUND:
         assert (report.accepted, report.duplicate) == (distinct, candidates - distinct)
         assert report.accepted + report.duplicate + sum(report.refused.values()) == total
         assert seconds < 60, f"{total} rows took {seconds:.0f} s"
-        build_panel(lake, settings, NOW)
+        panel = build_panel(lake, settings, NOW)
         history = load_history(lake)
-        totals = np.nansum(history.units, axis=0)
-        assert dict(zip(map(str, history.months), totals.tolist(), strict=True)) == {
+        aside = lake.read("events").join(lake.read("set_aside"), on="event_id").collect()
+        assert aside.height == sum(panel.set_aside.values())
+        bought = (
+            aside.filter(pl.col("event_type") == "purchase").group_by("event_month").agg(pl.sum("quantity"))
+        )
+        left_out = dict(bought.iter_rows())
+        totals = dict(zip(map(str, history.months), np.nansum(history.units, axis=0).tolist(), strict=True))
+        assert {month: units + left_out.get(month, 0) for month, units in totals.items()} == {
             month: sold[month] for month in sorted(sold)[:-1]
         }, "the last month of both files is not complete"

@@ -1,9 +1,12 @@
 """A model store with a small fitted model and its snapshot."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from pydantic import SecretStr
@@ -38,12 +41,15 @@ class Shop:
         data_version: str = DATA_VERSION,
         drift: str = NOT_JUDGED,
         groups: Groups = sums_of_means,
+        notes: Mapping[str, Any] = MappingProxyType({}),
     ) -> Path:
         """Where the model's forecast of the shop is kept."""
         store = ModelStore(self.root)
         bundle = unpack(store.get_bundle(self.model_sha256), self.model_sha256)
         shown = history or self.history
-        data = snapshot_bytes(bundle, version, data_version, shown, CREATED_AT, drift=drift, groups=groups)
+        data = snapshot_bytes(
+            bundle, version, data_version, shown, CREATED_AT, drift=drift, groups=groups, notes=notes
+        )
         return Path(store.put_snapshot(self.model_sha256, data_version, data))
 
     def settings(self, **changes: object) -> ForecastSettings:

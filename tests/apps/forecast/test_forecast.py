@@ -421,7 +421,9 @@ def test_openapi_describes_every_answer(client: Client) -> None:
     }
     forecast = document["components"]["schemas"]["Forecast"]["properties"]
     answer = client.get("/forecast/P0001").json()
-    assert set(forecast) == {*answer, "plan"}, "what was made without any plan says nothing of one"
+    not_here = {"plan", "returns", "probability_of_sale"}
+    assert set(forecast) - set(answer) == not_here, "told where they are known"
+    assert set(answer) <= set(forecast)
 
 
 def test_the_process_answers_over_http(shop: Shop, forecast_url: str) -> None:
@@ -443,3 +445,40 @@ def test_without_its_release_the_process_stops_with_one_sentence(tmp_path: Path)
     meaning = "is not set (written by environments/<environment>/release.yaml)"
     names = ("FORECAST_MODEL_VERSION", "FORECAST_MODEL_SHA256", "FORECAST_IMAGE_TAG")
     assert (code, errors) == (1, "; ".join(f"{name} {meaning}" for name in names) + "\n")
+
+
+LINE = {"so_far": 3.0, "expected": 9.5, "p10": None, "p90": None}
+OPEN_MONTH = {
+    "month": "2026-01",
+    "days": 9,
+    "elapsed_share": 0.29,
+    "months_learned_from": 24,
+    "shop": LINE,
+    "categories": {"toys": LINE},
+}
+OF_A_PRODUCT = LINE | {"p10": 4.0, "p90": 15.0}
+
+
+def test_the_open_month_is_told_apart_from_the_forecast(own: Shop) -> None:
+    own.write_snapshot(
+        notes={
+            "nowcast": OPEN_MONTH | {"products": {"P0002": OF_A_PRODUCT}},
+            "stock_data": "days out of stock",
+        }
+    )
+    with answering(create(own.settings())) as client:
+        whole = client.get("/nowcast").json()
+        assert whole == {**OPEN_MONTH, "unknown": None}
+        assert client.get("/nowcast/p0002").json() == OF_A_PRODUCT
+        missing = client.get("/nowcast/P0003")
+        assert (missing.status_code, missing.json()["type"]) == (
+            404,
+            "urn:purchase-prediction:unknown-nowcast",
+        )
+        assert client.get("/model-info").json()["stock_data"] == "days out of stock"
+        assert "nowcast" not in client.get("/forecast/P0002").json()
+
+
+def test_without_an_open_month_it_says_so(client: Client) -> None:
+    assert "without the open month" in client.get("/nowcast").json()["unknown"]
+    assert "without the open month" in client.get("/nowcast/P0002").json()["detail"]
