@@ -127,7 +127,7 @@ def examples_png(tested: Backtest, name: str) -> bytes:
         name: The candidate.
     """
     figure = _figure(3 * PANEL_INCHES, 2 * PANEL_INCHES * 0.8)
-    figure.suptitle(f"{name}: what came against the forecast made a month before")
+    figure.suptitle(f"{name}: what came, and what was forecast one step ahead")
     losses = tested.losses(name)
     sold = np.isfinite(losses) & (tested.history.units[:, list(tested.origins)] > 0)
     often = np.flatnonzero(sold.sum(axis=1) * 2 > losses.shape[1])
