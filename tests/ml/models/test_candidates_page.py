@@ -30,7 +30,8 @@ def candidate(monkeypatch: pytest.MonkeyPatch) -> type[Servable]:
     (listed,) = eval(f"{{{LINE}}}", vars(module)).items()  # noqa: S307
     monkeypatch.setitem(CANDIDATES, *listed)
     assert listed[0] == listed[1].name
-    return listed[1]
+    found: type[Servable] = listed[1]
+    return found
 
 
 def test_it_forecasts_the_mean_of_the_last_months_without_the_largest(candidate: type[Servable]) -> None:
