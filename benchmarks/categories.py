@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,8 @@ def reconciled(bottom_up: Floats, variance: Floats, direct: Floats, direct_varia
     whole = (mean.sum() / left.sum() + direct[-1] / direct_variance[-1]) / (
         1 / left.sum() + 1 / direct_variance[-1]
     )
-    return np.maximum(mean + left / left.sum() * (whole - mean.sum()), 0.0)
+    made: Floats = np.maximum(mean + left / left.sum() * (whole - mean.sum()), 0.0)
+    return made
 
 
 def direct_weight(bottom_up: Floats, direct: Floats) -> float:
@@ -149,11 +151,11 @@ class Comparison:
         ways = {"independent": Dependence(), "joint, usual": USUAL_DEPENDENCE, "joint, estimated": estimated}
         return {way: self._levels(group_forecasts(answers, dependence)) for way, dependence in ways.items()}
 
-    def _levels(self, made: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Floats:
-        nothing = dict.fromkeys(made["total_forecast"]["quantiles"], 0.0)  # type: ignore[call-overload]
-        found = made["category_forecasts"]
-        parts = [found[name]["quantiles"] if name in found else nothing for name in self.groups.names]
-        return np.array([list(row.values()) for row in (*parts, made["total_forecast"]["quantiles"])])
+    def _levels(self, made: Mapping[str, Any]) -> Floats:
+        found, total = made["category_forecasts"], made["total_forecast"]
+        nothing = {"quantiles": dict.fromkeys(total["quantiles"], 0.0)}
+        groups = [*(found.get(name, nothing) for name in self.groups.names), total]
+        return np.array([list(group["quantiles"].values()) for group in groups])
 
     def _means(self, k: int, rows: Ints, actual: Floats, bottom_up: Floats, joint: Floats) -> None:
         own = self.direct.predictions[RECIPE][k]
@@ -193,8 +195,10 @@ class Comparison:
         print("\n| means | categories: WAPE | total: WAPE | products: RMSSE |\n|---|---|---|---|")
         for way, means in self.means.items():
             actual, mean = (np.concatenate(parts) for parts in _without_total(means))
-            whole = metrics.wape(np.array([a[-1] for a, _ in means]), np.array([m[-1] for _, m in means]))
-            print(f"| {way} | {metrics.wape(actual, mean):.4f} | {whole:.4f} | {self._rmsse(way):.4f} |")
+            total = metrics.wape(
+                *(np.array([part[-1] for part in parts]) for parts in zip(*means, strict=True))
+            )
+            print(f"| {way} | {metrics.wape(actual, mean):.4f} | {total:.4f} | {self._rmsse(way):.4f} |")
 
     def _rmsse(self, way: str) -> float:
         judged = self.tested.judged(RECIPE)

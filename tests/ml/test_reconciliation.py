@@ -28,8 +28,10 @@ def test_it_is_the_least_squares_solution_of_the_whole_tree(seed: int) -> None:
     means, variance = rng.gamma(5, 50, len(code)), rng.gamma(2, 10, len(code))
     direct, direct_variance = rng.gamma(5, 200, categories + 1), rng.gamma(2, 50, categories + 1)
     wanted = dense(np.append(means, direct), np.append(variance, direct_variance), code)
-    sums = [np.bincount(code, weights=values) for values in (means, variance)]
-    made = reconciled(sums[0], sums[1], direct, direct_variance)
+    sums, variances = (
+        np.array([values[code == k].sum() for k in range(categories)]) for values in (means, variance)
+    )
+    made = reconciled(sums, variances, direct, direct_variance)
     assert made == pytest.approx(np.maximum(wanted, 0.0), rel=1e-9)
 
 
