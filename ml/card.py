@@ -64,7 +64,7 @@ def model_card(
         _tested(tested, paper),
         _benchmark(tested.table(), name),
         _SCORES,
-        "By tested month:",
+        "By tested period:",
         _months(paper, beside),
         "## Calibration",
         _calibration(paper, calibration(tested, name)),
@@ -119,7 +119,7 @@ def _months(paper: Mapping[str, Any], beside: Sequence[str]) -> str:
         for month in paper["months"]
     ]
     losses = (f"loss of {each}" for each in names)
-    return _table(("month", "forecasts", *losses, "WAPE", "in the 80 % interval"), body)
+    return _table(("period", "forecasts", *losses, "WAPE", "in the 80 % interval"), body)
 
 
 def _calibration(paper: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:

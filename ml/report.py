@@ -23,6 +23,7 @@ EXAMPLES: Final = 3
 
 PAST_MONTHS: Final = 18
 LONGEST_ID: Final = 24
+MOST_LABELS: Final = 12
 _CHOSEN, _OTHER, _YARDSTICK, _AXIS = "#1b6ca8", "#9fb8c8", "#cccccc", "#333333"
 _BESIDE: Final = ("#b0623a", "#8a8a8a", "#c9a227")
 
@@ -80,8 +81,10 @@ def errors_png(paper: Mapping[str, Any]) -> bytes:
     for name in names:
         losses = [_or_nan(month["pinball"][name]) for month in paper["months"]]
         months.plot(labels, losses, "o-", color=colours[name], label=name, markersize=4)
-    months.set(title="Error by month", ylabel="scaled pinball loss (lower is better)", ylim=(0, None))
-    months.tick_params("x", rotation=45)
+    months.set(title="Error by tested period", ylabel="scaled pinball loss (lower is better)", ylim=(0, None))
+    shown = slice(None, None, 1 + len(labels) // MOST_LABELS)
+    places = range(len(labels))[shown]
+    months.set_xticks(places, labels[shown], rotation=45, ha="right", rotation_mode="anchor")
     months.legend(frameon=False)
     parts, height = paper["classes"][::-1], 0.8 / len(names)
     for place, name in enumerate(names):
@@ -127,7 +130,7 @@ def examples_png(tested: Backtest, name: str) -> bytes:
         name: The candidate.
     """
     figure = _figure(3 * PANEL_INCHES, 2 * PANEL_INCHES * 0.8)
-    figure.suptitle(f"{name}: what came against the forecast made a month before")
+    figure.suptitle(f"{name}: what came, and what was forecast one step ahead")
     losses = tested.losses(name)
     sold = np.isfinite(losses) & (tested.history.units[:, list(tested.origins)] > 0)
     often = np.flatnonzero(sold.sum(axis=1) * 2 > losses.shape[1])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ml.group_forecasts import group_forecasts
 from tests.apps.forecast.store import Shop, stored_shop
 from tests.apps.process import listener, running
 
@@ -12,7 +13,7 @@ from tests.apps.process import listener, running
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A stored model that mixes others, and its snapshot."""
     shop = stored_shop(tmp_path_factory.mktemp("store"), "mix")
-    shop.write_snapshot()
+    shop.write_snapshot(groups=group_forecasts)
     return shop
 
 

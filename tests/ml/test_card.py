@@ -89,7 +89,7 @@ def _line(row: list[float]) -> tuple[list[float], list[float]]:
 
 
 def test_months_and_baselines_stand_beside_each_other(tested: Backtest) -> None:
-    months = rows(card_of(tested), "month")
+    months = rows(card_of(tested), "period")
     losses = defaultdict(list)
     for k, t in enumerate(tested.origins):
         for name in ("ses", "naive", "ma3"):

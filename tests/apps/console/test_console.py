@@ -143,6 +143,7 @@ def test_products_are_listed_by_page_and_found_by_a_part_of_the_id(client: Clien
     assert "P0025" in second.text
     assert "SHELF/9 Ş" in second.text
     assert "P0000" not in second.text
+    assert re.search(r"40 products · together [\d,.]+ units, P10 . P90 [\d,.]+ . [\d,.]+ ", first.text)
     assert "1 product " in page(client, "/products?search=p0003&category=kitchen").text
     assert "No product matches" in page(client, "/products?search=p0003&category=toys").text
 

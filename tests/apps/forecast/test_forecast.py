@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.forecast.main import create
 from apps.forecast.schemas import Forecast
 from apps.forecast.serving import DRIFT_STATES
-from ml.group_forecasts import group_forecasts
 from ml.model_store import ModelStore
 from ml.product_history import ProductHistory
 from scripts.evidence.soak import DRIFT_ANSWERS, queries
@@ -142,8 +141,10 @@ def test_categories_add_up_to_their_products(client: Client) -> None:
     assert client.get("/categories/none").status_code == 404
 
 
-def test_a_snapshot_without_joint_quantiles_still_tells_means(client: Client) -> None:
-    answer = client.get("/categories").json()
+def test_a_snapshot_without_joint_quantiles_still_tells_means(own: Shop) -> None:
+    own.write_snapshot()
+    with answering(create(own.settings())) as client:
+        answer = client.get("/categories").json()
     assert {category["quantiles"] for category in answer["categories"]} == {None}
     means = [category["mean"] for category in answer["categories"]]
     assert answer["total"] == {
@@ -153,20 +154,18 @@ def test_a_snapshot_without_joint_quantiles_still_tells_means(client: Client) ->
     }
 
 
-def test_categories_and_shop_carry_quantiles_wherever_they_are_told(own: Shop) -> None:
-    own.write_snapshot(groups=group_forecasts)
-    _, data = ModelStore(own.root).newest_snapshot(own.model_sha256)
+def test_categories_and_shop_carry_quantiles_wherever_they_are_told(client: Client, shop: Shop) -> None:
+    _, data = ModelStore(shop.root).newest_snapshot(shop.model_sha256)
     header = json.loads(data.splitlines()[1])
-    with answering(create(own.settings())) as client:
-        answer = client.get("/categories").json()
-        assert answer["total"] == header["total_forecast"]
-        for category in answer["categories"]:
-            name = category.pop("category")
-            assert category == header["category_forecasts"][name]
-            assert client.get(f"/categories/{quote(name)}").json() == {"category": name, **category}
-            assert client.get("/forecast", params={"category": name}).json()["together"] == category
-        assert client.get("/forecast").json()["together"] == answer["total"]
-        assert client.get("/forecast", params={"search": "P001"}).json()["together"] is None
+    answer = client.get("/categories").json()
+    assert answer["total"] == header["total_forecast"]
+    for category in answer["categories"]:
+        name = category.pop("category")
+        assert category == header["category_forecasts"][name]
+        assert client.get(f"/categories/{quote(name)}").json() == {"category": name, **category}
+        assert client.get("/forecast", params={"category": name}).json()["together"] == category
+    assert client.get("/forecast").json()["together"] == answer["total"]
+    assert client.get("/forecast", params={"search": "P001"}).json()["together"] is None
 
 
 def test_a_sent_history_gets_the_bytes_that_the_snapshot_has_for_it(client: Client, shop: Shop) -> None:
