@@ -22,7 +22,6 @@ from ml.errors import ImpossibleEconomics
 _CENT_SLACK = 1e-6
 """A bisection ends a hair below a whole cent."""
 
-_SHAPE = {"probability_mass", "quantiles"}
 _ORIGIN = ("model_version", "model_sha256", "data_version", "calibration_id")
 
 
@@ -40,7 +39,7 @@ def decide_portfolio(
     products, left_out = _economics(forecasts, asked, with_months(defaults, learned))
     kept = [forecast for forecast in forecasts if forecast.product_id in products]
     economics = [products[forecast.product_id] for forecast in kept]
-    months = Demand.of_all([forecast.model_dump(include=_SHAPE) for forecast in kept])
+    months = Demand.of_all([vars(forecast) for forecast in kept])
     demands = [
         over(demand, numbers.cover_months, numbers.month_correlation)
         for demand, numbers in zip(months, economics, strict=True)

@@ -67,6 +67,8 @@ def test_the_bundle_holds_what_the_report_says(place: Place) -> None:
     row = next(row for row in report.benchmark if row["candidate"] == report.candidate)
     assert manifest.metrics["pinball"] == row["pinball"]
     assert manifest.risk_cuts[0] < manifest.risk_cuts[1]
+    assert bundle.dependence is not None
+    assert 0 < bundle.dependence.months < 1
     assert all(bundle.record.of(product_id, "smooth") is not None for product_id in SHOP.product_ids)
     assert [str(month) for month in bundle.months.months] == [f"2025-{m:02d}" for m in range(7, 13)]
 
@@ -148,9 +150,12 @@ def test_a_model_that_costs_more_than_the_limits_is_not_promotable(place: Place)
 def test_what_a_reviewer_needs_is_kept_with_the_run(place: Place) -> None:
     report = place.train()
     kept = {
-        name: place.registry.artifact(report.version, name) for name in ("benchmark.json", "verdict.json")
+        name: place.registry.artifact(report.version, name)
+        for name in ("benchmark.json", "verdict.json", "money.json", "money.png")
     }
     assert json.loads(kept["benchmark.json"]) == report.benchmark
+    assert json.loads(kept["money.json"])["against"] == report.verdict["against"]
+    assert kept["money.png"].startswith(b"\x89PNG")
     assert json.loads(kept["verdict.json"]) == json.loads(json.dumps(report.verdict))
     assert place.registry.artifact(report.version, "benchmark.png").startswith(b"\x89PNG")
     assert (

@@ -61,7 +61,7 @@ def test_what_staging_ran_for_the_soak_is_proposed_with_what_prometheus_saw(soak
     assert evidence.drift is not None
     assert evidence.drift.answer == "no drift"
     names = [gate.name for gate in evidence.gates]
-    assert names[2:] == ["images", "soak", "traffic", "latency", "errors", "availability", "drift"]
+    assert names[2:] == ["profit", "images", "soak", "traffic", "latency", "errors", "availability", "drift"]
 
 
 def test_asked_again_later_it_finds_the_same_pull_request_with_the_first_numbers(soaked: World) -> None:

@@ -62,6 +62,18 @@ def test_a_higher_price_never_orders_less_and_a_higher_cost_never_more(
     assert stock(cost + more + 1, cost + more) <= stock(cost + more + 1, cost)
 
 
+@settings(deadline=None)
+@given(probabilities, cents, cents, st.integers(2, 9))
+def test_units_scale_through(mass: np.ndarray, underage: int, overage: int, factor: int) -> None:
+    """Demand in pieces instead of boxes: stock and cost grow by the pieces in a box."""
+    pieces = np.zeros(factor * (len(mass) - 1) + 1)
+    pieces[::factor] = mass
+    stock, cost = newsvendor(Demand(mass), underage, overage)
+    found = newsvendor(Demand(pieces), underage, overage)
+    assert found[0] == factor * stock
+    assert found[1] == pytest.approx(factor * cost)
+
+
 def test_profit_is_what_the_till_says() -> None:
     """Ten in stock, seven asked: 7 x 1000 + 3 x 200 - 3 x 50 - 10 x 600 = 1,450; twelve asked: two missed."""
     worked = economics(cost_cents=600, salvage_cents=200, holding_cents=50, goodwill_cents=70)

@@ -9,6 +9,7 @@ import pytest
 from ml.decisions import Economics, decide
 from ml.decisions.demand import Demand
 from ml.decisions.portfolio import priority_list
+from ml.dependence import Dependence
 
 PAGE = (Path(__file__).parents[3] / "docs" / "decisions.md").read_text()
 MASS = [0.10, 0.20, 0.30, 0.25, 0.15]
@@ -29,6 +30,12 @@ FORECAST = {
 
 def decided(**given: float) -> dict[str, Any]:
     return decide(FORECAST, given)
+
+
+def test_the_dependence_of_two_products_in_two_months() -> None:
+    found = Dependence.fit(np.array([[1.0, -1.0], [0.5, -0.5]]), ["kitchen", "garden"])
+    assert found.shop == pytest.approx(0.8)
+    assert (found.category, found.months) == (0.0, 0.0)
 
 
 def test_stock_risk_and_scenarios() -> None:
