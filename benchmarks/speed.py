@@ -1,8 +1,9 @@
 """How fast and how large a whole retrain is: `python -m benchmarks.speed --products 10000 --months 36`.
 
-Made-up demand. Features in panel rows a second, scoring in series a second for each candidate, and fit, calibration and
-backtest of all candidates as `python -m ml train` does them, each part in a process of its own on as many cores as asked
-for. Bars are held against processor seconds, as if there was one core that does nothing else. One JSON object on stdout; the exit code is 1 when a bar was missed.
+Made-up demand. Features in panel rows a second, scoring in series a second for each candidate, and fit, calibration
+and backtest of all candidates as `python -m ml train` does them, each part in a process of its own on as many cores
+as asked for. Bars are held against processor seconds, as if there was one core that does nothing else. One JSON object
+on stdout; the exit code is 1 when a bar was missed.
 """
 
 from __future__ import annotations

@@ -77,26 +77,24 @@ def squared_scale(history: History) -> Floats:
 
 def level(history: History) -> Floats:
     """(n,) units a month, the mean of the last 12 months kept away from zero: what volumes are divided by."""
-    return _level(window(history.units, SEASON))
+    return _level(_mean(history.units, SEASON))
 
 
-def _level(year: Window) -> Floats:
-    return np.fmax(year.mean, 0.25) + 0.25
+def _level(mean: Floats) -> Floats:
+    return np.fmax(mean, 0.25) + 0.25
 
 
 def window(values: Floats, months: int) -> Window:
     """Statistics of the last `months` columns of an (n, T) array, NaN ignored."""
-    columns = np.ascontiguousarray(values[:, max(0, values.shape[1] - months) :].T)
+    columns = _last(values, months)
     known = ~np.isnan(columns)
     units, n = np.where(known, columns, 0.0), values.shape[0]
-    count, total, nonzero, largest = np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, np.nan)
-    for there, column, unit in zip(known, columns, units, strict=True):
-        count, total, nonzero = count + there, total + unit, nonzero + (unit > 0)
+    count, total = _summed(known, n), _summed(units, n)
+    nonzero, largest = _summed(units > 0, n), np.full(n, np.nan)
+    for column in columns:
         largest = np.fmax(largest, column)
     mean = _ratio(total, count)
-    squares = np.zeros(n)
-    for there, unit in zip(known, units, strict=True):
-        squares = squares + np.where(there, (unit - mean) ** 2, 0.0)
+    squares = _summed(np.where(known, (units - mean) ** 2, 0.0), n)
     return Window(count, mean, np.sqrt(_ratio(squares, count)), largest, _ratio(nonzero, count))
 
 
@@ -107,13 +105,9 @@ def build(history: History, categories: CategoryTotals) -> Floats:
         history: Months before the one to forecast.
         categories: Totals of all products in the same months; a category that is not in it has NaN shares.
     """
-    seen = {months: window(history.units, months) for months in (*WINDOWS, history.T)}
-    size = _level(seen[SEASON])
-    columns = {
-        **_volumes(history, size, seen),
-        **_shape(history, size, seen[history.T]),
-        **_calendar(history),
-    }
+    seen = {months: window(history.units, months) for months in WINDOWS}
+    size = _level(seen[SEASON].mean)
+    columns = {**_volumes(history, size, seen), **_shape(history, size), **_calendar(history)}
     columns |= _categories(history, categories) | _prices(history) | _events(history, size)
     return np.column_stack([columns[name] for name in FEATURES])
 
@@ -132,17 +126,20 @@ def _volumes(history: History, size: Floats, seen: Mapping[int, Window]) -> dict
     return columns
 
 
-def _shape(history: History, size: Floats, everything: Window) -> dict[str, Floats]:
+def _shape(history: History, size: Floats) -> dict[str, Floats]:
     smooth, weight, since = np.zeros(history.n), np.zeros(history.n), np.full(history.n, np.nan)
-    for column in np.ascontiguousarray(history.units.T):
-        known = ~np.isnan(column)
-        smooth = np.where(known, _MEMORY * smooth + (1 - _MEMORY) * _known(column), smooth)
-        weight = np.where(known, _MEMORY * weight + (1 - _MEMORY), weight)
-        since = np.where(column > 0, 0.0, since + 1.0)
+    columns = _last(history.units, history.T)
+    missing = np.isnan(columns)
+    units = np.where(missing, 0.0, columns)
+    for unknown, unit in zip(missing, units, strict=True):
+        smooth = np.where(unknown, smooth, _MEMORY * smooth + (1 - _MEMORY) * unit)
+        weight = np.where(unknown, weight, _MEMORY * weight + (1 - _MEMORY))
+        since = np.where(unit > 0, 0.0, since + 1.0)
+    months = _summed(~missing, history.n)
     return {
         "smoothed": _ratio(smooth, weight) / size,
-        "mean_all": everything.mean / size,
-        "age_months": everything.months,
+        "mean_all": _ratio(_summed(units, history.n), months) / size,
+        "age_months": months,
         "months_since_sale": since,
         "log_level": np.log(size),
     }
@@ -171,7 +168,7 @@ def _categories(history: History, categories: CategoryTotals) -> dict[str, Float
 
 
 def _prices(history: History) -> dict[str, Floats]:
-    usual = window(history.price_cents, SEASON).mean
+    usual = _mean(history.price_cents, SEASON)
     return {
         "relative_price": _ratio(lag(history.price_cents, 1), usual),
         "price_change": _ratio(lag(history.price_cents, 1), lag(history.price_cents, 2)),
@@ -186,13 +183,33 @@ def _events(history: History, size: Floats) -> dict[str, Floats]:
         values = np.where(np.isnan(history.units), np.nan, counts)
         divisor = 1.0 if name == "active_days" else size
         columns[f"{name}_1"] = lag(values, 1) / divisor
-        columns[f"{name}_3"] = window(values, WINDOWS[0]).mean / divisor
+        columns[f"{name}_3"] = _mean(values, WINDOWS[0]) / divisor
     return columns
 
 
 def lag(values: Floats, k: int) -> Floats:
     """(n,) the column `k` months before the month to forecast; NaN before the data begin."""
     return values[:, -k].copy() if 0 < k <= values.shape[1] else np.full(values.shape[0], np.nan)
+
+
+def _last(values: Floats, months: int) -> Floats:
+    """(months, n) the last columns of an (n, T) array, each in one piece."""
+    return np.ascontiguousarray(values[:, max(0, values.shape[1] - months) :].T)
+
+
+def _mean(values: Floats, months: int) -> Floats:
+    """(n,) mean of the last columns, NaN ignored; NaN where there is none."""
+    columns = _last(values, months)
+    known = ~np.isnan(columns)
+    return _ratio(_summed(np.where(known, columns, 0.0), len(values)), _summed(known, len(values)))
+
+
+def _summed(rows: NDArray[np.float64] | NDArray[np.bool_], n: int) -> Floats:
+    """(n,) the sum of rows of n, in their order: that of a reduction depends on how many there are."""
+    total = np.zeros(n)
+    for row in rows:
+        total += row
+    return total
 
 
 def _positions(names: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
@@ -203,7 +220,7 @@ def _positions(names: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
 
 def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
     total, count = np.zeros(history.n), np.zeros(history.n)
-    columns = np.ascontiguousarray(history.units.T)
+    columns = _last(history.units, history.T)
     for now, before in zip(columns[1:], columns[:-1], strict=True):
         step = size(now - before)
         total, count = total + _known(step), count + ~np.isnan(step)
