@@ -8,8 +8,9 @@ ten thousand. Volumes are divided by the product's `level`, so products of all s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -62,8 +63,7 @@ def category_totals(history: History) -> CategoryTotals:
     matter.
     """
     names = tuple(sorted(set(history.categories)))
-    position = {name: i for i, name in enumerate(names)}
-    code = np.array([position[name] for name in history.categories], dtype=np.intp)
+    code = _positions(history.categories, names)
     totals = np.zeros((len(names), history.T))
     for t in range(history.T):
         totals[:, t] = np.bincount(code, weights=_known(history.units[:, t]), minlength=len(names))
@@ -100,21 +100,24 @@ def squared_scale(history: History) -> Floats:
 
 def level(history: History) -> Floats:
     """(n,) units a month, the mean of the last 12 months kept away from zero: what volumes are divided by."""
-    return np.fmax(window(history.units, SEASON).mean, 0.25) + 0.25
+    return _level(_mean(history.units, SEASON))
+
+
+def _level(mean: Floats) -> Floats:
+    return np.fmax(mean, 0.25) + 0.25
 
 
 def window(values: Floats, months: int) -> Window:
     """Statistics of the last `months` columns of an (n, T) array, NaN ignored."""
-    columns = [values[:, t] for t in range(max(0, values.shape[1] - months), values.shape[1])]
-    n = values.shape[0]
-    count, total, nonzero, largest = np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, np.nan)
+    columns = _last(values, months)
+    known = ~np.isnan(columns)
+    units, n = np.where(known, columns, 0.0), values.shape[0]
+    count, total = _summed(known, n), _summed(units, n)
+    nonzero, largest = _summed(units > 0, n), np.full(n, np.nan)
     for column in columns:
-        count, total, nonzero = count + ~np.isnan(column), total + _known(column), nonzero + (column > 0)
         largest = np.fmax(largest, column)
     mean = ratio(total, count)
-    squares = np.zeros(n)
-    for column in columns:
-        squares = squares + _known((column - mean) ** 2)
+    squares = _summed(np.where(known, (units - mean) ** 2, 0.0), n)
     return Window(count, mean, np.sqrt(ratio(squares, count)), largest, ratio(nonzero, count))
 
 
@@ -125,40 +128,41 @@ def build(history: History, categories: CategoryTotals) -> Floats:
         history: Months before the one to forecast.
         categories: Totals of all products in the same months; a category that is not in it has NaN shares.
     """
-    size = level(history)
-    columns = {**_volumes(history, size), **_shape(history, size), **_calendar(history)}
+    seen = {months: window(history.units, months) for months in WINDOWS}
+    size = _level(seen[SEASON].mean)
+    columns = {**_volumes(history, size, seen), **_shape(history, size), **_calendar(history)}
     columns |= _categories(history, categories) | _prices(history) | _events(history, size)
     return np.column_stack([columns[name] for name in FEATURES])
 
 
-def _volumes(history: History, size: Floats) -> dict[str, Floats]:
+def _volumes(history: History, size: Floats, seen: Mapping[int, Window]) -> dict[str, Floats]:
     units = history.units
     lags = {f"lag_{k}": lag(units, k) / size for k in LAGS}
     lags |= {f"lag_{name}": lag(units, history.season + k) / size for name, k in SEASONAL_LAGS.items()}
     columns = dict(lags, momentum=lags["lag_1"] - lags["lag_2"])
     for months in WINDOWS:
-        seen = window(units, months)
-        columns[f"mean_{months}"] = seen.mean / size
-        columns[f"deviation_{months}"] = seen.deviation / size
-        columns[f"largest_{months}"] = seen.largest / size
+        columns[f"mean_{months}"] = seen[months].mean / size
+        columns[f"deviation_{months}"] = seen[months].deviation / size
+        columns[f"largest_{months}"] = seen[months].largest / size
         columns[f"median_{months}"] = _median(units, months) / size
-        columns[f"nonzero_share_{months}"] = seen.nonzero_share
+        columns[f"nonzero_share_{months}"] = seen[months].nonzero_share
     return columns
 
 
 def _shape(history: History, size: Floats) -> dict[str, Floats]:
     smooth, weight, since = np.zeros(history.n), np.zeros(history.n), np.full(history.n, np.nan)
-    for t in range(history.T):
-        column = history.units[:, t]
-        known = ~np.isnan(column)
-        smooth = np.where(known, _MEMORY * smooth + (1 - _MEMORY) * _known(column), smooth)
-        weight = np.where(known, _MEMORY * weight + (1 - _MEMORY), weight)
-        since = np.where(column > 0, 0.0, since + 1.0)
-    everything = window(history.units, history.T)
+    columns = _last(history.units, history.T)
+    missing = np.isnan(columns)
+    units = np.where(missing, 0.0, columns)
+    for unknown, unit in zip(missing, units, strict=True):
+        smooth = np.where(unknown, smooth, _MEMORY * smooth + (1 - _MEMORY) * unit)
+        weight = np.where(unknown, weight, _MEMORY * weight + (1 - _MEMORY))
+        since = np.where(unit > 0, 0.0, since + 1.0)
+    months = _summed(~missing, history.n)
     return {
         "smoothed": ratio(smooth, weight) / size,
-        "mean_all": everything.mean / size,
-        "age_months": everything.months,
+        "mean_all": ratio(_summed(units, history.n), months) / size,
+        "age_months": months,
         "months_since_sale": since,
         "log_level": np.log(size),
     }
@@ -173,13 +177,12 @@ def _calendar(history: History) -> dict[str, Floats]:
 
 
 def _categories(history: History, categories: CategoryTotals) -> dict[str, Floats]:
-    position = {name: i for i, name in enumerate(categories.names)}
-    code = np.array([position.get(name, len(position)) for name in history.categories], dtype=np.intp)
+    code = _positions(history.categories, categories.names)
     lags = (1, 2, history.season, history.season + 1)
     of_category = [np.append(lag(categories.totals, k), np.nan) for k in lags]
     of_shop = [np.full(1, _total(categories.totals, k)) for k in lags]
     return {
-        "category_share": ratio(of_category[0], np.repeat(of_shop[0], len(position) + 1))[code],
+        "category_share": ratio(of_category[0], np.repeat(of_shop[0], len(categories.names) + 1))[code],
         "category_growth": _growth(of_category[0], of_category[1])[code],
         "category_growth_last_year": _growth(of_category[2], of_category[3])[code],
         "shop_growth": np.repeat(_growth(of_shop[0], of_shop[1]), history.n),
@@ -188,7 +191,7 @@ def _categories(history: History, categories: CategoryTotals) -> dict[str, Float
 
 
 def _prices(history: History) -> dict[str, Floats]:
-    usual = window(history.price_cents, SEASON).mean
+    usual = _mean(history.price_cents, SEASON)
     return {
         "relative_price": ratio(lag(history.price_cents, 1), usual),
         "price_change": ratio(lag(history.price_cents, 1), lag(history.price_cents, 2)),
@@ -197,13 +200,13 @@ def _prices(history: History) -> dict[str, Floats]:
 
 
 def _events(history: History, size: Floats) -> dict[str, Floats]:
-    unknown = np.full((history.n, history.T), np.nan)
-    columns = {}
-    for name in EXTRA:
-        values = np.where(np.isnan(history.units), np.nan, history.extra.get(name, unknown))
+    unknown = np.full(history.n, np.nan)
+    columns = {f"{name}_{k}": unknown for name in EXTRA for k in (1, WINDOWS[0])}
+    for name, counts in history.extra.items():
+        values = np.where(np.isnan(history.units), np.nan, counts)
         divisor = 1.0 if name == "active_days" else size
         columns[f"{name}_1"] = lag(values, 1) / divisor
-        columns[f"{name}_3"] = window(values, WINDOWS[0]).mean / divisor
+        columns[f"{name}_3"] = _mean(values, WINDOWS[0]) / divisor
     return columns
 
 
@@ -212,10 +215,37 @@ def lag(values: Floats, k: int) -> Floats:
     return values[:, -k].copy() if 0 < k <= values.shape[1] else np.full(values.shape[0], np.nan)
 
 
+def _last(values: Floats, months: int) -> Floats:
+    """(months, n) the last columns of an (n, T) array, each in one piece."""
+    return np.ascontiguousarray(values[:, max(0, values.shape[1] - months) :].T)
+
+
+def _mean(values: Floats, months: int) -> Floats:
+    """(n,) mean of the last columns, NaN ignored; NaN where there is none."""
+    columns = _last(values, months)
+    known = ~np.isnan(columns)
+    return ratio(_summed(np.where(known, columns, 0.0), len(values)), _summed(known, len(values)))
+
+
+def _summed(rows: NDArray[np.float64] | NDArray[np.bool_], n: int) -> Floats:
+    """(n,) the sum of rows of n, in their order: that of a reduction depends on how many there are."""
+    total = np.zeros(n)
+    for row in rows:
+        total += row
+    return total
+
+
+def _positions(names: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
+    """(n,) place of each name among the known ones, the one after the last for another."""
+    place = {name: i for i, name in enumerate(known)}
+    return np.fromiter(map(place.get, names, repeat(len(known))), dtype=np.intp, count=len(names))
+
+
 def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
     total, count = np.zeros(history.n), np.zeros(history.n)
-    for t in range(1, history.T):
-        step = size(history.units[:, t] - history.units[:, t - 1])
+    columns = _last(history.units, history.T)
+    for now, before in zip(columns[1:], columns[:-1], strict=True):
+        step = size(now - before)
         total, count = total + _known(step), count + ~np.isnan(step)
     mean: Floats = total / np.maximum(count, 1.0)
     return mean

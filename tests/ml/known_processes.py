@@ -49,11 +49,15 @@ class KnownPanel:
 def negative_binomials(
     products: int = 1000, months: int = 36, *, seed: int = 0, season: bool = True
 ) -> KnownPanel:
-    """Levels of 2 to 200 units, dispersions of 0.05 to 0.5, a trend of up to 2 % a month, a season by category."""
+    """Levels of 2 to 200 units, dispersions of 0.05 to 0.5, and for each of 8 categories a season and a trend.
+
+    Trends are up to 2 % a month. Were they of each product's own, the best estimate from 36 months would already
+    lose 5 % to the true distribution.
+    """
     random = np.random.default_rng(seed)
     category = random.integers(0, 8, products)
     level = np.exp(random.uniform(np.log(2.0), np.log(200.0), products))
-    trend = random.normal(0.0, 0.01, products).clip(-0.02, 0.02)
+    trend = random.uniform(-0.02, 0.02, 8)[category]
     swing, peak = random.uniform(0.1, 0.5, 8)[category], random.uniform(0.0, 12.0, 8)[category]
     time = np.arange(months)
     wave = np.cos(2 * np.pi * (time - peak[:, np.newaxis]) / 12) if season else np.zeros((products, months))
