@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ml import features, metrics
 from ml.decisions.demand import Demand
-from ml.decisions.paths import Dependence, normal_score
+from ml.decisions.paths import normal_score
+from ml.dependence import ASSUMED, Dependence
 from ml.distribution import LEVELS, P10, P90, Floats
 from ml.evaluation import Backtest, backtest
 from ml.forecasting import encoded
-from ml.group_forecasts import USUAL_DEPENDENCE, group_forecasts
+from ml.group_forecasts import group_forecasts
 from ml.history import History
 from ml.models import CANDIDATES, RECIPE
 from ml.panel_file import read_panel
@@ -131,8 +132,8 @@ class Comparison:
             self._means(k, rows, actual, bottom_up, made["joint, usual"])
         scale = features.scale(self.direct.history.until(t))
         self.errors.append(((bottom_up - actual) / scale, (own.mean - actual) / scale))
-        for i in rows.tolist():
-            demand = Demand.from_quantiles(prediction.levels[i].tolist())
+        demands = Demand.from_quantiles(prediction.levels[rows])
+        for i, demand in zip(rows.tolist(), demands, strict=True):
             self.scores[i, k] = normal_score(demand, history.units[i, t], self._uniform.random())
 
     def _sums(self, rows: Ints, mean: Floats, levels: Floats, k: int) -> dict[str, Floats]:
@@ -148,7 +149,7 @@ class Comparison:
             for i in rows.tolist()
         ]
         estimated = Dependence.fit(self.scores[:, :k], categories)
-        ways = {"independent": Dependence(), "joint, usual": USUAL_DEPENDENCE, "joint, estimated": estimated}
+        ways = {"independent": Dependence(), "joint, usual": ASSUMED, "joint, estimated": estimated}
         return {way: self._levels(group_forecasts(answers, dependence)) for way, dependence in ways.items()}
 
     def _levels(self, made: Mapping[str, Any]) -> Floats:
