@@ -25,6 +25,7 @@ from ml.history import History
 from ml.models import CANDIDATES, RECIPE
 from ml.panel_file import read_panel
 
+SEED = 7
 LEARNING = 2
 """Tested periods that are not scored."""
 
@@ -233,7 +234,7 @@ def main() -> None:
     history = _part(read_panel(options.panel).history, options.products, options.periods)
     groups, recipe = Groups.of(history), {RECIPE: CANDIDATES[RECIPE]}
     tested, direct = (
-        backtest(each, recipe, seed=0, test_origins=options.origins) for each in (history, groups.history)
+        backtest(each, recipe, seed=SEED, test_origins=options.origins) for each in (history, groups.history)
     )
     comparison = Comparison(tested, direct, groups)
     for k in range(len(tested.origins)):

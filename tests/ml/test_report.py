@@ -38,7 +38,7 @@ def test_a_candidate_without_a_score_is_left_out() -> None:
 @pytest.fixture(scope="module")
 def tested() -> Backtest:
     shop = small_shop(products=30, months=16, seed=5)
-    odd = replace(shop, product_ids=("$A_{", "B" * 200, *shop.product_ids[2:]))
+    odd = replace(shop, product_ids=tuple(f"$A_{{ 商品 {name}" + "B" * 99 for name in shop.product_ids))
     return backtest(odd, {name: CANDIDATES[name] for name in ("naive", "ses")}, seed=0)
 
 
