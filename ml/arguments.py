@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import re
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml import argument
 from ml.plan_help import PLAN
 
 if TYPE_CHECKING:
@@ -47,10 +45,6 @@ Every verb prints one JSON object on stdout, and logs as JSON lines on stderr. E
 State lives in the folder ML_STATE (default .state); every setting is a variable ML_<FIELD> of ml/settings.py.
 """
 
-LEVELS = ("debug", "info", "warning", "error")
-
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
@@ -62,10 +56,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--log-level",
-        type=_level,
+        type=argument.level,
         default=os.environ.get("ML_LOG_LEVEL", "info"),
         metavar="LEVEL",
-        help=f"least important log line to print, of {', '.join(LEVELS)} (default: ML_LOG_LEVEL or info)",
+        help=f"least important log line to print, of {', '.join(argument.LEVELS)} (default: ML_LOG_LEVEL or info)",
     )
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
@@ -91,13 +85,17 @@ def parser() -> argparse.ArgumentParser:
 def _synthesize(verbs: Verbs) -> None:
     verb = _verb(verbs, "synthesize", "make the events of a small shop, one Parquet file a month")
     verb.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    verb.add_argument("--products", type=_positive, default=200)
-    verb.add_argument("--months", type=_positive, default=36, help="full months before the running one")
+    verb.add_argument("--products", type=argument.positive, default=200)
+    verb.add_argument(
+        "--months", type=argument.positive, default=36, help="full months before the running one"
+    )
     verb.add_argument("--seed", type=int, default=7)
     verb.add_argument(
-        "--end", type=_day, default="2026-11-20", metavar="YYYY-MM-DD", help="last day with events"
+        "--end", type=argument.day, default="2026-11-20", metavar="YYYY-MM-DD", help="last day with events"
     )
-    verb.add_argument("--shift", type=_shift, metavar="FACTOR:YYYY-MM", help="multiply demand in one month")
+    verb.add_argument(
+        "--shift", type=argument.shift, metavar="FACTOR:YYYY-MM", help="multiply demand in one month"
+    )
 
 
 def _ingest(verbs: Verbs) -> None:
@@ -201,11 +199,11 @@ def _backtest(verbs: Verbs) -> None:
     )
     verb.add_argument(
         "--season",
-        type=_positive,
+        type=argument.positive,
         metavar="N",
         help="periods after which demand repeats itself (default: a year, or a week of days); with --panel",
     )
-    verb.add_argument("--origins", type=_positive, default=6, metavar="N", help="periods to forecast")
+    verb.add_argument("--origins", type=argument.positive, default=6, metavar="N", help="periods to forecast")
     verb.add_argument(
         "--out",
         type=Path,
@@ -227,7 +225,10 @@ def _drift(verbs: Verbs) -> None:
     _model(verb)
     _until(verb, "judge this month instead of the newest")
     verb.add_argument(
-        "--multiply-units", type=_factor, metavar="FACTOR", help="what if the month had sold FACTOR times"
+        "--multiply-units",
+        type=argument.factor,
+        metavar="FACTOR",
+        help="what if the month had sold FACTOR times",
     )
     verb.add_argument("--report", type=Path, metavar="FILE", help="draw the features' distributions as HTML")
 
@@ -235,7 +236,7 @@ def _drift(verbs: Verbs) -> None:
 def _models(verbs: Verbs) -> None:
     verb = _verb(verbs, "models", "list registered versions; with an option, move an alias first")
     for alias in ("champion", "challenger"):
-        verb.add_argument(f"--{alias}", type=_positive, metavar="VERSION")
+        verb.add_argument(f"--{alias}", type=argument.positive, metavar="VERSION")
 
 
 def _bundle(verbs: Verbs) -> None:
@@ -255,62 +256,17 @@ def _verb(verbs: Verbs, name: str, does: str) -> argparse.ArgumentParser:
 def _columns(verb: argparse.ArgumentParser) -> None:
     """How to read a file of events."""
     verb.add_argument(
-        "--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN", help="name a column"
+        "--map", type=argument.pair, action="append", default=[], metavar="FIELD=COLUMN", help="name a column"
     )
     verb.add_argument("--timezone", metavar="ZONE", help="of times without one, for example Europe/London")
     verb.add_argument("--currency", metavar="CODE", help="of rows without one, for example EUR")
 
 
 def _until(verb: argparse.ArgumentParser, does: str) -> None:
-    verb.add_argument("--until", type=_month, metavar="YYYY-MM", help=f"{does} (default: the panel's last)")
+    verb.add_argument(
+        "--until", type=argument.month, metavar="YYYY-MM", help=f"{does} (default: the panel's last)"
+    )
 
 
 def _model(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--model", default="champion", metavar="VERSION", help="number, champion or challenger")
-
-
-def _month(text: str) -> str:
-    if not _MONTH.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no month such as 2026-10")
-    return text
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
-
-
-def _level(text: str) -> str:
-    if text.lower() not in LEVELS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(LEVELS)}")
-    return text.lower()
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2026-11-20") from error
-
-
-def _factor(text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = math.nan
-    if not 0 <= factor < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no factor from 0 such as 1.8")
-    return factor
-
-
-def _pair(text: str) -> tuple[str, str]:
-    field, equals, column = text.partition("=")
-    if not (field and equals and column):
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=COLUMN")
-    return field, column
-
-
-def _shift(text: str) -> tuple[float, str]:
-    factor, _, month = text.partition(":")
-    return _factor(factor), _month(month)

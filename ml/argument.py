@@ -1,0 +1,65 @@
+"""How the words of a command line become values; each refusal names the word and what was wanted."""
+
+import math
+import re
+from argparse import ArgumentTypeError
+from datetime import date
+from typing import Final
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+_MONTH_FORM: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def month(text: str) -> str:
+    """A month as YYYY-MM."""
+    if not _MONTH_FORM.fullmatch(text):
+        raise ArgumentTypeError(f"{text!r} is no month such as 2026-10")
+    return text
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def level(text: str) -> str:
+    """A level of logging."""
+    if text.lower() not in LEVELS:
+        raise ArgumentTypeError(f"{text!r} is not one of {', '.join(LEVELS)}")
+    return text.lower()
+
+
+def day(text: str) -> str:
+    """A day as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no day such as 2026-11-20") from error
+
+
+def factor(text: str) -> float:
+    """A finite number from 0."""
+    try:
+        times = float(text)
+    except ValueError:
+        times = math.nan
+    if not 0 <= times < math.inf:
+        raise ArgumentTypeError(f"{text!r} is no factor from 0 such as 1.8")
+    return times
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Two words around an equals sign."""
+    field, equals, column = text.partition("=")
+    if not (field and equals and column):
+        raise ArgumentTypeError(f"{text!r} is not FIELD=COLUMN")
+    return field, column
+
+
+def shift(text: str) -> tuple[float, str]:
+    """A factor and the month it counts for."""
+    times, _, when = text.partition(":")
+    return factor(times), month(when)
