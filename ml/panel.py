@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ml.columns import DATA_VERSION_SCHEMA
 from ml.data_version import DataVersion, data_version_of
 from ml.errors import NotEnoughHistory
+from ml.events import EventType
 from ml.history import History
 from ml.lake import Lake
 from ml.months import month_end, shop_month
@@ -53,7 +54,8 @@ of a month still change afterwards, so a past origin would see its future in the
 class PanelReport:
     """Size of a panel, its first and last month (YYYY-MM) and the name of its data version.
 
-    `set_aside` counts events of the lake that are not learned from, by the reasons of `ml.outliers`.
+    `set_aside` counts events of the lake that are not learned from, by the reasons of `ml.outliers`;
+    `products_without_row` counts products that have events and no row, by reason.
     """
 
     rows: int
@@ -62,6 +64,7 @@ class PanelReport:
     last_month: str
     data_version: str
     set_aside: Mapping[str, int]
+    products_without_row: Mapping[str, int]
 
     def to_json(self) -> dict[str, object]:
         """The report as plain values for `json.dumps`."""
@@ -99,6 +102,7 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         last_month=version.last_month,
         data_version=version.name,
         set_aside=counted(aside),
+        products_without_row=products_without_row(events, aside, last_month),
     )
 
 
@@ -163,6 +167,27 @@ def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetim
         if moment >= end - tolerance and now >= end + lateness:
             return month
         month = (month - timedelta(days=1)).replace(day=1)
+
+
+def products_without_row(events: pl.LazyFrame, aside: pl.DataFrame, last_month: date) -> dict[str, int]:
+    """Products that no panel up to `last_month` has: `never_bought`, `only_set_aside`, `first_bought_later`."""
+    bought = pl.col("event_type") == EventType.purchase
+    learned = bought & pl.col("reason").is_null()
+    products = (
+        events.join(aside.lazy(), on="event_id", how="left")
+        .group_by("product_id")
+        .agg(bought.any().alias("bought"), pl.col("month").filter(learned).min().alias("first"))
+    )
+    reason = (
+        pl.when(~pl.col("bought"))
+        .then(pl.lit("never_bought"))
+        .when(pl.col("first").is_null())
+        .then(pl.lit("only_set_aside"))
+        .when(pl.col("first") > last_month)
+        .then(pl.lit("first_bought_later"))
+    )
+    found = products.select(reason.alias("reason")).drop_nulls().group_by("reason").len().sort("reason")
+    return dict(found.collect(engine="streaming").iter_rows())
 
 
 def history_of_events(

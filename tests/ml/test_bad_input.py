@@ -193,6 +193,10 @@ def dirty(seed: int = 5) -> Rows:
         event(100, "A", units, order_id=f"x{units}") | {"event_time": START + timedelta(days=100, minutes=at)}
         for units, at in ((70_000, 0), (-70_000, 9))
     ]
+    cancelled += [
+        event(60, "TAKEN", 3),
+        event(60, "TAKEN", -3, event_time=START + timedelta(days=60, minutes=9)),
+    ]
     seen_only = [event(day, "SEEN", 1, event_type="view") for day in range(0, 90, 30)]
     returned_only = [event(50, "BACK", -2)]
     new = [event(LATE + 25, "NEW", 3)]
@@ -225,18 +229,19 @@ def test_no_product_is_without_an_answer_and_none_is_dropped_without_a_counted_r
             reason = "not a purchase"
         elif row["event_time"] >= datetime(2025, 1, 1, tzinfo=UTC):
             reason = "open month"
-        elif abs(row["quantity"]) == 70_000:
+        elif abs(row["quantity"]) == 70_000 or product == "TAKEN":
             reason = "set aside"
         fate.setdefault(product, Counter())[reason] += 1
     expected = {product for product, reasons in fate.items() if reasons["answer"]}
     assert answered_ids == expected
-    assert set(fate) - expected == {"POST", "SEEN", "BACK", "NEW"}
+    assert set(fate) - expected == {"POST", "SEEN", "BACK", "NEW", "TAKEN"}
     refused = sum((reasons for reasons in fate.values()), Counter())
     counted = {
         reason: refused[reason] for reason in ("not_a_product", "quantity_not_positive", "price_not_positive")
     }
     assert report.refused == counted
-    assert panel.set_aside == {"cancelled_within_24_hours": 2}
+    assert panel.set_aside == {"cancelled_within_24_hours": 4}
+    assert panel.products_without_row == {"first_bought_later": 1, "never_bought": 2, "only_set_aside": 1}
     quarantine = lake.read("quarantine").collect()
     assert quarantine.height == sum(report.refused.values())
     assert pl.Series(list(report.refused)).is_in(quarantine["reason"].unique().to_list()).all()
