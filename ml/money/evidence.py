@@ -28,9 +28,11 @@ def money_papers(tested: Backtest, challenger: str, champion: str, seed: int) ->
 
     Both candidates' forecasts in the backtest are replayed: no model is fitted for it.
     """
-    if not np.nansum(np.where(tested.eligible, tested.history.units[:, tested.origins], 0.0)) > 0:
+    if not tested.eligible.any():
         return {}
     ours, theirs = (PastForecasts.of_backtest(tested, name, MOST_ROWS) for name in (challenger, champion))
+    if not ours.actual.any():
+        return {}
     report = replay(ours, seed, others={CHAMPION: lambda _, ratio: distribution(theirs, ratio)})
     rows = [_row(ours, theirs, margin) for margin in report["margins"]]
     counts = {name: report[name] for name in ("rows", "series", "periods")}

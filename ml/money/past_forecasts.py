@@ -109,7 +109,9 @@ class PastForecasts:
                 every candidate; None for all.
         """
         parts, among = [], np.zeros(tested.history.n, dtype=np.bool_)
-        among[:: 1 + int(tested.eligible.sum()) // most if most else 1] = True
+        among[np.flatnonzero(tested.eligible.any(axis=1))[:: _stride(int(tested.eligible.sum()), most)]] = (
+            True
+        )
         for k, (t, prediction) in enumerate(zip(tested.origins, tested.predictions[name], strict=True)):
             use = np.flatnonzero(tested.eligible[:, k] & among)
             made = {
@@ -145,6 +147,10 @@ class PastForecasts:
             **numbers | {"mean": np.where(np.isfinite(numbers["mean"]), numbers["mean"], means)},
             **words,
         )
+
+
+def _stride(rows: int, most: int | None) -> int:
+    return 1 if most is None else -(-rows // most)
 
 
 def _known_before(history: History, t: int, use: NDArray[np.intp], period: str) -> pl.DataFrame:
