@@ -62,8 +62,23 @@ class Forest:
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic] | str]) -> Self:
         """The inverse of `state`."""
-        kinds = {name: np.float64 if name in _FRACTIONS else np.int64 for name in cls.__annotations__}
-        return cls(**{name: np.asarray(state[name], dtype=kind) for name, kind in kinds.items()})
+
+        def whole(name: str) -> NDArray[np.int64]:
+            return np.asarray(state[name], dtype=np.int64)
+
+        def numbers(name: str) -> Floats:
+            return np.asarray(state[name], dtype=np.float64)
+
+        return cls(
+            start=numbers("start"),
+            roots=whole("roots"),
+            depth=whole("depth"),
+            feature=whole("feature"),
+            threshold=numbers("threshold"),
+            missing=whole("missing"),
+            children=whole("children"),
+            value=numbers("value"),
+        )
 
     def _of(self, rows: Floats) -> Floats:
         total, first = np.full(len(rows), float(self.start)), np.arange(len(rows)) * rows.shape[1]
@@ -77,9 +92,6 @@ class Forest:
                 node = children[2 * node + ~left]
             total = total + self.value[node]
         return total
-
-
-_FRACTIONS: Final = {"start", "threshold", "value"}
 
 
 @dataclass(frozen=True, eq=False)
