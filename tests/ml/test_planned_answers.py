@@ -28,7 +28,7 @@ PROMOTED, GAPS, BEFORE_SALE, UNPLANNED, NEVER = range(5)
 @cache
 def shop() -> History:
     """Products with all that a plan can lack."""
-    made, _ = planned_shop(products=30, months=20)
+    made, _ = planned_shop(products=20, months=14)
     plan = {name: values.copy() for name, values in made.plan.items()}
     plan["promotion"][PROMOTED, -1] = 1.0
     plan["advertising"] = np.where(plan["promotion"] > 0, 50_000.0, 0.0)
@@ -52,7 +52,7 @@ def bundle(candidate: str, *, planned: bool = True) -> Bundle:
 @cache
 def snapshot(candidate: str, *, planned: bool = True) -> Snapshot:
     made = bundle(candidate, planned=planned)
-    return Snapshot.from_bytes(snapshot_bytes(made, 3, "2025-08.0123456789ab", shop(), NOW), made.sha256)
+    return Snapshot.from_bytes(snapshot_bytes(made, 3, "2025-02.0123456789ab", shop(), NOW), made.sha256)
 
 
 def sent(row: int, **changes: Any) -> ProductHistory:
@@ -70,7 +70,7 @@ def live(candidate: str, row: int, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("candidate", CANDIDATES)
 def test_a_live_answer_has_the_bits_of_the_snapshot_for_the_same_plan(candidate: str) -> None:
     served = snapshot(candidate).live(bundle(candidate))
-    for row, product in enumerate(shop().product_ids):
+    for row, product in enumerate(shop().product_ids[:8]):
         assert served.answer(sent(row)) == snapshot(candidate).get(product), row
 
 
@@ -130,7 +130,7 @@ def test_an_answer_without_any_plan_has_the_numbers_of_before() -> None:
     """A model that learned from plans, asked without: as if the fields had never been."""
     plain = without_plan(shop())
     made = bundle("blend", planned=False)
-    data = snapshot_bytes(made, 3, "2025-08.0123456789ab", plain, NOW)
+    data = snapshot_bytes(made, 3, "2025-02.0123456789ab", plain, NOW)
     header = json.loads(data.splitlines()[1])
     assert "shop_plan" not in header
     assert "planned_prices" not in header["category_totals"]
@@ -142,7 +142,7 @@ def test_an_answer_without_any_plan_has_the_numbers_of_before() -> None:
 
 
 def test_a_snapshot_of_before_plans_is_still_served() -> None:
-    lines = snapshot_bytes(bundle("blend"), 3, "2025-08.0123456789ab", without_plan(shop()), NOW)
+    lines = snapshot_bytes(bundle("blend"), 3, "2025-02.0123456789ab", without_plan(shop()), NOW)
     old = Snapshot.from_bytes(lines, bundle("blend").sha256)
     assert not old.live(bundle("blend")).shop_plan
     answer = old.live(bundle("blend")).answer(ProductHistory.of(without_plan(shop()), GAPS))
