@@ -172,7 +172,7 @@ class Decision(Answer):
     reason: str
     reason_tr: str
     inputs: dict[str, Input]
-    dependence: UsedDependence
+    dependence: UsedDependence | None = Field(default=None, description="Null from a release without it.")
     model_version: int
     model_sha256: str
     data_version: str
@@ -245,7 +245,7 @@ class Portfolio(Answer):
     advertising: AdPortfolio | None = Field(description="Null where no advertising budget was given.")
     left_out: list[LeftOut]
     scenarios: dict[Literal["low", "expected", "high"], Outcome]
-    dependence: JointDependence
+    dependence: JointDependence | None = Field(default=None, description="Null from a release without it.")
     model_version: int | None
     model_sha256: str | None
     data_version: str | None

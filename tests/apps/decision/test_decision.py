@@ -171,6 +171,13 @@ def test_a_sent_forecast_that_is_no_distribution_is_refused(
     assert client.post("/decision", json={"forecast": forecast | changes}).status_code == 422
 
 
+def test_an_answer_of_a_release_without_dependence_is_still_read(client: Client) -> None:
+    answer = client.get(f"/decision/{PRODUCT}").json()
+    assert Decision.model_validate(answer).dependence is not None
+    del answer["dependence"]
+    assert Decision.model_validate(answer).dependence is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

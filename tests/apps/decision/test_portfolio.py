@@ -66,7 +66,9 @@ def test_scenarios_are_drawn_under_the_dependence_that_the_model_measured(
         for told in (assumed, measured)
     ]
     assert width[1] > 1.2 * width[0]
-    assert Portfolio.model_validate(measured).dependence.source == "model"
+    read = Portfolio.model_validate(measured).dependence
+    assert read is not None
+    assert read.source == "model"
 
 
 def test_half_the_money_is_kept_to_and_the_next_units_are_named(client: Client) -> None:
