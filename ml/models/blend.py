@@ -69,7 +69,7 @@ PARTS: Final[Mapping[str, Uncertainty]] = {
 }
 """The distributions that are calibrated, and how; the fourth, `empirical`, stays as it is."""
 
-START: Final = (0.5, 0.25, 0.2, 0.05)
+START: Final = (0.25, 0.25, 0.25, 0.25)
 """Shares of `PARTS` and of `empirical` before any evidence."""
 
 _LAST: Final = "last"

@@ -20,9 +20,6 @@ LARGEST_TARGET: Final = 10.0
 """A month of more than ten times the usual units teaches no more than one of ten."""
 
 DESCENT_ROUNDS: Final = 500
-LEVELLING: Final = 2.0 / 3.0
-"""How far the sum of the weights is moved to 1: all the way is unbiased, not at all has the least error."""
-
 SHARE_STEPS: Final = 10
 SHARE_RATE: Final = 5.0
 MOST_ROWS: Final = 20_000
@@ -36,13 +33,13 @@ def usual_units(history: History) -> Floats:
 
 
 def levelled(weights: Floats) -> Floats:
-    """Weights whose sum is drawn to 1 by `LEVELLING`.
+    """Weights that add up to 1; unchanged if all are 0.
 
-    The sum says how much all members were too high or too low in a few months, which share what moved
+    Their sum says how much all members were too high or too low in a few months, which share what moved
     everything in them.
     """
     total = float(weights.sum())
-    return weights / total**LEVELLING if total > 0 else weights
+    return weights / total if total > 0 else weights
 
 
 def mean_weights(past: Sequence[Sequence[Hindcast]], unit: Callable[[History], Floats]) -> Floats:

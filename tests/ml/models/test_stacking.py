@@ -42,6 +42,16 @@ def test_the_mean_follows_the_better_member_and_drops_one_that_lost_to_the_last(
     assert weights[0] > 2 * weights[2] > 0
 
 
+def test_weights_add_up_to_one_when_all_members_were_too_high() -> None:
+    shop = small_shop(products=60, months=12)
+    past, actual = shop.until(11), shop.units[:, 11]
+    members = [[Hindcast(past, Prediction(2.0 * np.nan_to_num(actual), None), actual)] for _ in range(3)]
+    raw = mean_weights(members, usual_units)
+    assert raw.sum() < 0.7
+    assert levelled(raw).sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(levelled(np.zeros(3)), 0.0)
+
+
 def test_without_any_past_all_members_weigh_the_same() -> None:
     np.testing.assert_allclose(levelled(mean_weights([[], [], []], usual_units)), 1 / 3)
 
