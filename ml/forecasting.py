@@ -11,7 +11,7 @@ import numpy as np
 from ml import features
 from ml.bundle import Bundle
 from ml.demand_class import CLASSES, DORMANT, demand_class
-from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction, cdf, pmf
+from ml.distribution import LEVELS, P10, P50, P90, TAIL_SHARE, Floats, Prediction, cdf, pmf, ppf
 from ml.features import CategoryTotals
 from ml.history import History
 from ml.product_history import Plan
@@ -137,7 +137,7 @@ def distribution_fields(mean: float, quantiles: Floats, last_month_units: float)
         quantiles: (8,) units at `LEVELS`.
         last_month_units: What the product sold in the month before.
     """
-    mass, delta = pmf(quantiles), mean - last_month_units
+    delta, most = mean - last_month_units, math.ceil(float(ppf(quantiles, np.array(1 - TAIL_SHARE))))
     named = {
         f"{level:.2f}": round(units, DIGITS) for level, units in zip(LEVELS, quantiles.tolist(), strict=True)
     }
@@ -147,7 +147,7 @@ def distribution_fields(mean: float, quantiles: Floats, last_month_units: float)
         "p50": named[f"{LEVELS[P50]:.2f}"],
         "p90": named[f"{LEVELS[P90]:.2f}"],
         "quantiles": named,
-        "probability_mass": mass.round(MASS_DIGITS).tolist() if len(mass) <= MOST_MASS_UNITS + 1 else None,
+        "probability_mass": pmf(quantiles).round(MASS_DIGITS).tolist() if most <= MOST_MASS_UNITS else None,
         "demand_delta": {
             "units": round(delta, DIGITS),
             "share": round(delta / max(last_month_units, 1.0), DIGITS),

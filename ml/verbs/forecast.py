@@ -18,6 +18,9 @@ from ml.verbs import Answer
 
 _LOG = logging.getLogger(__name__)
 
+PER_PART = ("categories", "products")
+"""Parts of a nowcast that only the snapshot shows."""
+
 
 def run(options: Namespace, settings: MlSettings) -> Answer:
     """Write the snapshot of one model to the store and the lake; with `--until` it has no open month."""
@@ -31,4 +34,5 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     now = datetime.now(UTC)
     report = asdict(publish(lake, store, bundle, history, model_version=model.version, now=now, notes=notes))
     _LOG.info("forecast_published", extra=report)
-    return Answer(report)
+    shown = {name: value for name, value in notes.get("nowcast", {}).items() if name not in PER_PART}
+    return Answer({**report, "stock_data": notes["stock_data"], "nowcast": shown or None})

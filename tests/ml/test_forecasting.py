@@ -122,3 +122,18 @@ def test_the_price_is_the_newest_known_one() -> None:
 def test_not_a_number_never_leaves() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encoded({"mean": math.nan})
+
+
+def test_a_product_of_a_billion_units_needs_no_list_of_them() -> None:
+    """The mass of so many units would take the memory of the whole machine; the answer is without it."""
+    said = distribution_fields(1e12, np.linspace(1e11, 4e12, 8), 5.0)
+    assert said["probability_mass"] is None
+    assert said["p90"] > said["p10"] > 0
+
+
+@pytest.mark.parametrize("most", [40.0, 98.0, 99.0, 100.0, 101.0, 300.0])
+def test_the_mass_is_there_as_long_as_it_has_at_most_a_hundred_units(most: float) -> None:
+    row = np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, most, most])
+    mass = pmf(row)
+    said = distribution_fields(2.0, row, 1.0)["probability_mass"]
+    assert (said is not None) == (len(mass) <= MOST_MASS_UNITS + 1)

@@ -1,5 +1,6 @@
 """Days without stock: taken from a file, used by the next panel, and told with the forecast."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from ml.__main__ import main
 from ml.errors import BadEvents
 from ml.lake import Lake
 from ml.panel import build_panel, load_history
@@ -91,3 +93,13 @@ def test_a_file_without_a_column_is_refused(lake: Lake, tmp_path: Path) -> None:
     file.write_text("product_id,month\nA,2026-08\n")
     with pytest.raises(BadEvents, match="days_out"):
         import_stock(file, lake)
+
+
+def test_the_verb_prints_what_it_took_or_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ML_STATE", str(tmp_path / "state"))
+    assert main(["stock", "--file", str(stock(tmp_path, ("A", "2026-08", 31)))]) == 0
+    assert json.loads(capsys.readouterr().out) == {"rows": 1, "known": 1, "changed": 1}
+    assert main(["stock", "--file", str(stock(tmp_path, ("A", "2026-08", 32)))]) == 1
+    assert json.loads(capsys.readouterr().out)["check"] == "stock-row"
