@@ -76,7 +76,7 @@ class Demand:
         """(points,) units of each probability."""
         return np.arange(len(self.probability), dtype=np.float64) * self.step
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Expected units."""
         return self.expected(self.units)
