@@ -29,20 +29,30 @@ SHARED = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 def main() -> None:
     """Measure every set, print a table of each, and write the page."""
     options = _options()
-    found = panels(options.data) if options.data.exists() else made_up(options.cache / "made-up")
+    data = options.data or SHARED
+    found = panels(data) if options.data or data.exists() else made_up(options.cache / "made-up")
     names = [name for name in found if not options.sets or any(part in name for part in options.sets)]
+    if not names:
+        sys.exit(f"no panel of {data} is asked for by --sets {options.sets}; there are {sorted(found)}")
     run = Run(options.cache, options.peers, options.origins, options.max_series)
     measured = []
     with progress_bar() as progress:
         for done, name in enumerate(names):
             measured.append(run.measure(name, found[name], lambda part: progress(done, len(names), part)))  # noqa: B023
             print(f"\n{table(measured[-1])}", flush=True)
-    anchor = options.data / "m3_monthly" / "monthly.parquet"
+    anchor = data / "m3_monthly" / "monthly.parquet"
     smape = theta_smape(anchor) if anchor.exists() else None
-    write_page(
-        measured, smape, options.page, shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]])
-    )
+    write_page(measured, smape, options.page, _command(options))
     print(json.dumps({"sets": len(measured), "page": str(options.page), "m3_theta_smape": smape}))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What was asked for, without the folders of this machine."""
+    told = f"python -m benchmarks.accuracy --data FOLDER --max-series {options.max_series}".split()
+    told += ["--origins", str(options.origins)]
+    told += ["--sets", *options.sets] if options.sets else []
+    told += ["--peers", *options.peers] if options.peers != list(FAMILIES) else []
+    return shlex.join(told)
 
 
 def _options() -> argparse.Namespace:
@@ -50,7 +60,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--data", type=Path, default=SHARED, help="folder of panels; made-up ones if missing [%(default)s]"
+        "--data", type=Path, help=f"folder of panels [{SHARED}, or made-up ones where that is not]"
     )
     parser.add_argument(
         "--cache", type=Path, default=Path(".accuracy"), help="what was measured before [%(default)s]"

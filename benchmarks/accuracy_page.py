@@ -117,13 +117,24 @@ def _means(sets: Sequence[Measured]) -> str:
     lines.append(
         f"- the best of the shelf, set by set: **{_mean([_over(m, m.best_shelf) for m in sets]):.3f}**"
     )
+    known = [m for m in sets if _fullest(m) != OURS]
+    if known:
+        ratios = [_over(m, m.best_shelf, _fullest(m)) for m in sets]
+        lines.append(
+            f"- the same, ours with the plan or events of {len(known)} sets: **{_mean(ratios):.3f}**"
+        )
     there = {name: [_over(m, name) for m in sets if name in m.scores] for name in REFERENCES}
     lines += [f"- {name}: {_mean(ratios):.3f}" for name, ratios in there.items() if ratios]
     return "\n".join(lines)
 
 
-def _over(measured: Measured, other: str) -> float:
-    return measured.scores[OURS].ratio_to(measured.scores[other])[0]
+def _over(measured: Measured, other: str, ours: str = OURS) -> float:
+    return measured.scores[ours].ratio_to(measured.scores[other])[0]
+
+
+def _fullest(measured: Measured) -> str:
+    """Ours with the most known: what was planned, or events."""
+    return [name for name in measured.scores if name.startswith(OURS)][-1]
 
 
 def _mean(ratios: Sequence[float]) -> float:
@@ -145,7 +156,8 @@ def _title(measured: Measured) -> str:
     without = "".join(
         f"; {count:,} forecasts of {name} are missing and count as 0" for name, count in absent.items()
     )
-    return f"## {measured.name}\n{told}{without}"
+    seconds = ", ".join(f"{family} {spent:.0f}" for family, spent in measured.seconds.items())
+    return f"## {measured.name}\n{told}{without}. Seconds on the clock: {seconds}."
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,10 +105,10 @@ sys.stdout.write(model.predict(shop, category_totals(shop)).mean.tobytes().hex()
 """
 
 
-def test_a_stored_forest_is_served_where_scikit_learn_is_not(tmp_path: Any) -> None:
+def test_a_stored_forest_is_served_where_scikit_learn_is_not(tmp_path: Path) -> None:
     shop = small_shop(products=9, months=12)
     model = HistogramTrees.fit(shop, seed=0)
-    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in model.state().items()}
+    arrays: dict[str, Any] = dict(model.state())
     np.savez(tmp_path / "state.npz", **arrays)
     told = subprocess.run(
         [sys.executable, "-c", SERVED, tmp_path / "state.npz"], capture_output=True, text=True, check=True
