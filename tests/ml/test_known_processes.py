@@ -72,7 +72,7 @@ def test_trees_come_near_the_oracle_and_naive_does_not() -> None:
     found = told({"trees": TweedieTrees, "naive": Naive}, products=300, months=30, origins=2)
     assert 1.0 < found["trees"]["loss"] < 1.15
     assert found["trees"]["gap"] < 0.06
-    assert abs(found["trees"]["bias"]) < 0.06
+    assert abs(found["trees"]["bias"]) < 0.08
     assert found["naive"]["loss"] > 1.3
 
 
