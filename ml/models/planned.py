@@ -30,11 +30,16 @@ class Planned:
     name: ClassVar[str]
     family: ClassVar[str]
     promotable: ClassVar[bool] = True
-    uncertainty: ClassVar[Uncertainty] = "residuals"
+    uncertainty: ClassVar[Uncertainty]
     inner: ClassVar[type[Servable]]
 
     response: Response
     model: Servable
+
+    def __init_subclass__(cls, inner: type[Servable]) -> None:
+        super().__init_subclass__()
+        cls.name, cls.inner = f"planned_{inner.name}", inner
+        cls.family, cls.uncertainty = inner.family, inner.uncertainty
 
     @classmethod
     def fit(cls, history: History, seed: int, hindcasts: Hindcasts | None = None) -> Self:
@@ -58,50 +63,25 @@ class Planned:
         return cls(response, cls.inner.from_state(section(state, "model/")))
 
 
-class PlannedEmpirical(Planned):
+class PlannedEmpirical(Planned, inner=Empirical):
     """Quantiles of the last twelve months under the next plan."""
 
-    name: ClassVar[str] = "planned_empirical"
-    family: ClassVar[str] = Empirical.family
-    inner: ClassVar[type[Servable]] = Empirical
-    uncertainty: ClassVar[Uncertainty] = "quantiles"
 
-
-class PlannedDampedTrend(Planned):
+class PlannedDampedTrend(Planned, inner=DampedTrend):
     """Damped trend of the past under the next plan."""
 
-    name: ClassVar[str] = "planned_damped_trend"
-    family: ClassVar[str] = DampedTrend.family
-    inner: ClassVar[type[Servable]] = DampedTrend
 
-
-class PlannedTheta(Planned):
+class PlannedTheta(Planned, inner=Theta):
     """Theta of the past under the next plan."""
 
-    name: ClassVar[str] = "planned_theta"
-    family: ClassVar[str] = Theta.family
-    inner: ClassVar[type[Servable]] = Theta
 
-
-class PlannedTeunterSyntetosBabai(Planned):
+class PlannedTeunterSyntetosBabai(Planned, inner=TeunterSyntetosBabai):
     """TSB of the past under the next plan."""
 
-    name: ClassVar[str] = "planned_tsb"
-    family: ClassVar[str] = TeunterSyntetosBabai.family
-    inner: ClassVar[type[Servable]] = TeunterSyntetosBabai
 
-
-class PlannedExponentialSmoothing(Planned):
+class PlannedExponentialSmoothing(Planned, inner=ExponentialSmoothing):
     """Exponential smoothing of the past under the next plan."""
 
-    name: ClassVar[str] = "planned_ses"
-    family: ClassVar[str] = ExponentialSmoothing.family
-    inner: ClassVar[type[Servable]] = ExponentialSmoothing
 
-
-class PlannedMovingAverage(Planned):
+class PlannedMovingAverage(Planned, inner=MovingAverage):
     """Mean of the last three months under the next plan."""
-
-    name: ClassVar[str] = "planned_ma3"
-    family: ClassVar[str] = MovingAverage.family
-    inner: ClassVar[type[Servable]] = MovingAverage
