@@ -15,6 +15,7 @@ import pytest
 from ml.__main__ import check_of, main
 from ml.errors import BadEvents, NotEnoughHistory
 from ml.settings import MlSettings
+from tests.scripts.running_demo import as_a_shell_tells_it
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,6 +212,6 @@ def test_ctrl_c_ends_training_with_one_line(training: subprocess.Popen[str], she
     assert json.loads(line)["event"] == "history_loaded"
     training.send_signal(signal.SIGINT)
     out, err = training.communicate(timeout=60)
-    assert (training.returncode, out) == (130, "")
+    assert (as_a_shell_tells_it(training.returncode), out) == (130, "")
     assert err.splitlines() == ["interrupted; nothing half-done is kept, run the same command again"]
     assert not (shell.state / "models").exists()

@@ -72,9 +72,17 @@ class RunningDemo:
         self.process.wait()
 
     def interrupt(self) -> int:
-        """Ctrl-C; the exit code."""
+        """Ctrl-C; the exit code as a shell tells it."""
         self.process.send_signal(signal.SIGINT)
-        return self.wait(60)
+        return as_a_shell_tells_it(self.wait(60))
+
+
+def as_a_shell_tells_it(code: int) -> int:
+    """128 and the signal's number where a signal ended the process.
+
+    CPython ends by SIGINT after its last line where that had interrupted the `exec` of a string, caught or not.
+    """
+    return 128 - code if code < 0 else code
 
 
 def _free(port: int) -> bool:
