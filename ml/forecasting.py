@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,6 +199,15 @@ def category_forecasts(answers: Sequence[bytes]) -> dict[str, dict[str, float]]:
     return {
         name: {"mean": round(math.fsum(means[name]), DIGITS), "products": len(means[name])}
         for name in sorted(means)
+    }
+
+
+def total_forecast(categories: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The same of the shop: the sum of its categories as they are told."""
+    parts = categories.values()
+    return {
+        "mean": round(math.fsum(part["mean"] for part in parts), DIGITS),
+        "products": sum(part["products"] for part in parts),
     }
 
 

@@ -6,7 +6,6 @@ quantiles are those of the summed draws. Products' own forecasts stay as they ar
 """
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from ml.decisions.demand import Demand
 from ml.decisions.paths import DRAWS_OF_A_TOTAL, draw_each
 from ml.dependence import ASSUMED, Dependence
 from ml.distribution import LEVELS
-from ml.forecasting import DIGITS, category_forecasts
+from ml.forecasting import DIGITS, category_forecasts, total_forecast
 
 Floats = NDArray[np.float64]
 
@@ -44,11 +43,7 @@ def group_forecasts(
     for name, group in means.items():
         drawn[name] = with_mean(drawn[name], group["mean"])
     categories = {name: {**group, "quantiles": _named(drawn[name])} for name, group in means.items()}
-    total = {
-        "mean": round(math.fsum(group["mean"] for group in means.values()), DIGITS),
-        "products": sum(group["products"] for group in means.values()),
-        "quantiles": _named(sum(drawn.values(), np.zeros(draws))),
-    }
+    total = {**total_forecast(means), "quantiles": _named(sum(drawn.values(), np.zeros(draws)))}
     return {"category_forecasts": categories, "total_forecast": total}
 
 

@@ -93,8 +93,8 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
             lake.overwrite("set_aside", aside)
         if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
             lake.overwrite("panel", panel)
-        version = note_data_version(lake, now)
-        history = load_history(lake)
+        history = _told(lake, history_of(panel))
+        version = _noted(lake, history, now)
     return PanelReport(
         rows=panel.height,
         products=history.n,
@@ -137,9 +137,7 @@ def note_data_version(lake: Lake, now: datetime) -> DataVersion:
         StoreUnavailable: The lake cannot be written.
     """
     with lake.lock():
-        version = data_version_of(load_history(lake))
-        _record(lake, version, now)
-    return version
+        return _noted(lake, load_history(lake), now)
 
 
 def _told(lake: Lake, history: History) -> History:
@@ -244,11 +242,13 @@ def _dense(
     return dense
 
 
-def _record(lake: Lake, version: DataVersion, now: datetime) -> None:
-    """Note the Delta versions of the tables a data version was first built from."""
+def _noted(lake: Lake, history: History, now: datetime) -> DataVersion:
+    """The history's data version; the Delta versions of the tables it was first built from are noted."""
+    version = data_version_of(history)
     known = lake.read("data_versions", ["digest"]).collect()["digest"]
     if version.digest not in known:
         made_of = ("events", "panel", *(table for table in (PLAN, STOCK) if lake.exists(table)))
         tables = {table: lake.version(table) for table in made_of}
         row = asdict(version) | {"tables": json.dumps(tables, sort_keys=True), "created_at": now}
         lake.append("data_versions", pl.DataFrame([row], schema=DATA_VERSION_SCHEMA))
+    return version

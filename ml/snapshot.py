@@ -6,7 +6,6 @@ line, sorted by product.
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,7 @@ from ml.bundle import Bundle, refuse_critical
 from ml.errors import BundleRefused, UnknownProduct
 from ml.events import canonical_product_id
 from ml.features import CategoryTotals, category_totals
-from ml.forecasting import DIGITS, Forecaster, category_forecasts, encoded
+from ml.forecasting import Forecaster, category_forecasts, encoded, total_forecast
 from ml.history import Floats, History
 from ml.newcomers import sale_rate
 from ml.product_history import SHOP_PRICE, ProductHistory, months_between
@@ -136,14 +135,7 @@ class Snapshot:
     @property
     def total(self) -> dict[str, Any]:
         """The same of the shop: the sum of its categories."""
-        found = self.header.get("total_forecast")
-        if found is not None:
-            return dict(found)
-        parts = self.categories.values()
-        return {
-            "mean": round(math.fsum(part["mean"] for part in parts), DIGITS),
-            "products": sum(part["products"] for part in parts),
-        }
+        return dict(self.header.get("total_forecast") or total_forecast(self.categories))
 
     def live(self, bundle: Bundle) -> "Live":
         """A forecaster for histories that callers send, with this snapshot's data.

@@ -17,7 +17,7 @@ from ml import planned
 from ml.distribution import LEVELS, Prediction, mean_of, tidy
 from ml.errors import NotEnoughHistory
 from ml.features import CategoryTotals
-from ml.hindcasts import Hindcasts
+from ml.hindcasts import Hindcasts, TrainingRows
 from ml.history import History
 from ml.models.base import State, Uncertainty
 from ml.models.ensemble import section
@@ -68,6 +68,20 @@ class Trees:
         return np.asarray(self._booster.predict(rows, num_threads=1), dtype=np.float64)
 
 
+def learned(cached: Hindcasts, months: int, most: int) -> TrainingRows:
+    """Rows of the first `months` to learn from, at most so many.
+
+    Raises:
+        NotEnoughHistory: There is none.
+    """
+    rows = cached.training_rows(months, most)
+    if not len(rows.units):
+        raise NotEnoughHistory(
+            f"{months} months of history hold no month to learn from, at least 2 are needed"
+        )
+    return rows
+
+
 def grow(
     history: History,
     seed: int,
@@ -84,11 +98,7 @@ def grow(
         NotEnoughHistory: No product has a month to learn from after its first.
     """
     cached = Hindcasts.of(history, seed, hindcasts)
-    rows = cached.training_rows(history.T, TRAINING_ROWS)
-    if not len(rows.units):
-        raise NotEnoughHistory(
-            f"{history.T} months of history hold no month to learn from, at least 2 are needed"
-        )
+    rows = learned(cached, history.T, TRAINING_ROWS)
     names = planned.names(planned=bool(history.plan))
     target = np.minimum(rows.units / rows.size, LARGEST_TARGET)
     recency = 0.5 ** (rows.age / HALF_LIFE)

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ml.errors import NotEnoughHistory
-from ml.hindcasts import Hindcasts, TrainingRows
+from ml.hindcasts import Hindcasts
 from ml.history import History
-from ml.models.boosting import LARGEST_TARGET, TRAINING_ROWS
+from ml.models.boosting import LARGEST_TARGET, TRAINING_ROWS, learned
 from ml.models.histogram import Forest
 
 Floats = NDArray[np.float64]
@@ -34,21 +33,9 @@ def mean_of_units(history: History, seed: int, hindcasts: Hindcasts | None) -> F
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
     """
-    rows = learned(history, seed, hindcasts, TRAINING_ROWS)
+    rows = learned(Hindcasts.of(history, seed, hindcasts), history.T, TRAINING_ROWS)
     target = np.minimum(rows.units / rows.level, LARGEST_TARGET)
     return grow(rows.features, target, np.sqrt(rows.level), loss="poisson", random_state=seed, **SETTINGS)
-
-
-def learned(history: History, seed: int, hindcasts: Hindcasts | None, most: int) -> TrainingRows:
-    """Rows to learn from.
-
-    Raises:
-        NotEnoughHistory: There is none.
-    """
-    rows = Hindcasts.of(history, seed, hindcasts).training_rows(history.T, most)
-    if not len(rows.units):
-        raise NotEnoughHistory(f"{history.T} months of history hold no month to learn from, 2 are needed")
-    return rows
 
 
 def grow(rows: Floats, target: Floats, weight: Floats | None, **settings: Any) -> Forest:

@@ -18,8 +18,9 @@ from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models import CANDIDATES
 from ml.models.base import Model, Uncertainty
+from ml.models.boosting import learned
 from ml.models.histogram import Forest
-from ml.models.histogram_growth import grow, learned
+from ml.models.histogram_growth import grow
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ class SeedRecipe:
         Raises:
             NotEnoughHistory: No product has a month to learn from after its first.
         """
-        rows = learned(history, seed, hindcasts, TRAINING_ROWS)
+        rows = learned(Hindcasts.of(history, seed, hindcasts), history.T, TRAINING_ROWS)
         return cls(
             grow(
                 _raw(rows.features, rows.level),
