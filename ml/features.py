@@ -8,8 +8,9 @@ ten thousand. Volumes are divided by the product's `level`, so products of all s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import repeat
 from typing import Final
 
@@ -144,28 +145,33 @@ def _volumes(history: History, size: Floats, seen: Mapping[int, Window]) -> dict
         columns[f"mean_{months}"] = seen[months].mean / size
         columns[f"deviation_{months}"] = seen[months].deviation / size
         columns[f"largest_{months}"] = seen[months].largest / size
-        columns[f"median_{months}"] = _median(units, months) / size
+        columns[f"median_{months}"] = _median(units, months, seen[months].months) / size
         columns[f"nonzero_share_{months}"] = seen[months].nonzero_share
     return columns
 
 
 def _shape(history: History, size: Floats) -> dict[str, Floats]:
-    smooth, weight, since = np.zeros(history.n), np.zeros(history.n), np.full(history.n, np.nan)
+    smooth, weight = np.zeros(history.n), np.zeros(history.n)
     columns = _last(history.units, history.T)
-    missing = np.isnan(columns)
-    units = np.where(missing, 0.0, columns)
-    for unknown, unit in zip(missing, units, strict=True):
-        smooth = np.where(unknown, smooth, _MEMORY * smooth + (1 - _MEMORY) * unit)
-        weight = np.where(unknown, weight, _MEMORY * weight + (1 - _MEMORY))
-        since = np.where(unit > 0, 0.0, since + 1.0)
-    months = _summed(~missing, history.n)
+    known = ~np.isnan(columns)
+    units = np.where(known, columns, 0.0)
+    for seen, unit in zip(known, units, strict=True):
+        np.copyto(smooth, _MEMORY * smooth + (1 - _MEMORY) * unit, where=seen)
+        np.copyto(weight, _MEMORY * weight + (1 - _MEMORY), where=seen)
+    months = _summed(known, history.n)
     return {
         "smoothed": ratio(smooth, weight) / size,
         "mean_all": ratio(_summed(units, history.n), months) / size,
         "age_months": months,
-        "months_since_sale": since,
+        "months_since_sale": _months_since(units > 0),
         "log_level": np.log(size),
     }
+
+
+def _months_since(sold: NDArray[np.bool_]) -> Floats:
+    """(n,) months after the last of the (months, n) in which something happened; NaN where nothing did."""
+    latest: Floats = np.where(sold.any(axis=0), np.argmax(sold[::-1], axis=0), np.nan)
+    return latest
 
 
 def _calendar(history: History) -> dict[str, Floats]:
@@ -235,10 +241,13 @@ def _summed(rows: NDArray[np.float64] | NDArray[np.bool_], n: int) -> Floats:
     return total
 
 
-def _positions(names: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
-    """(n,) place of each name among the known ones, the one after the last for another."""
+@lru_cache(maxsize=4)
+def _positions(names: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.intp]:
+    """(n,) place of each name among the known ones, the one after the last for another; kept for the next origin."""
     place = {name: i for i, name in enumerate(known)}
-    return np.fromiter(map(place.get, names, repeat(len(known))), dtype=np.intp, count=len(names))
+    found = np.fromiter(map(place.get, names, repeat(len(known))), dtype=np.intp, count=len(names))
+    found.flags.writeable = False
+    return found
 
 
 def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
@@ -251,9 +260,9 @@ def _mean_step(history: History, size: Callable[[Floats], Floats]) -> Floats:
     return mean
 
 
-def _median(values: Floats, months: int) -> Floats:
+def _median(values: Floats, months: int, known: Floats) -> Floats:
     recent = np.sort(values[:, max(0, values.shape[1] - months) :], axis=1)  # NaN sorts last
-    count, row = np.sum(~np.isnan(recent), axis=1), np.arange(values.shape[0])
+    count, row = known.astype(np.intp), np.arange(values.shape[0])
     below = recent[row, np.maximum(count - 1, 0) // 2]
     above = recent[row, np.minimum(count // 2, recent.shape[1] - 1)]
     middle: Floats = 0.5 * (below + above)
