@@ -21,6 +21,7 @@ from ml.events import Event
 PERSONAL: Final = ("customer_id", "session_id")
 """Fields of an event that can name a person. A session id is an online identifier, and often a live login."""
 
+KEY_FILE: Final = "pseudonym.key"
 MIN_KEY_BYTES: Final = 32
 _FORM: Final = re.compile(r"p1-[0-9a-f]{8}-[0-9a-f]{32}")
 
