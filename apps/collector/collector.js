@@ -67,6 +67,7 @@
 
   function consent(given) {
     agreed = given;
+    wait = FIRST_MS;
     if (agreed) { return later(0); }
     clearTimeout(timer);
     if (stop) { stop.abort(); }
