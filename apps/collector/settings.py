@@ -32,12 +32,13 @@ class CollectorSettings(ServiceSettings):
         default=True,
         description="Make the file when it is missing; if not, `python -m ml migrate` has to come first.",
     )
+    pseudonym_key_file: Path | None = Field(
+        default=None, description="File with the key for pseudonyms, where it is not in a variable."
+    )
     pseudonym_key: Annotated[SecretStr, Field(min_length=32)] | None = Field(
         default=None,
+        validate_default=True,
         description="makes customer and session ids pseudonyms; the pipeline's ML_PSEUDONYM_KEY",
-    )
-    pseudonym_key_file: Path | None = Field(
-        default=None, validate_default=True, description="File with that key, where it is not in a variable."
     )
     future_tolerance_seconds: int = Field(
         default=3600, ge=0, description="How far a sender's clock may run ahead."
@@ -50,11 +51,12 @@ class CollectorSettings(ServiceSettings):
             raise PydanticCustomError("missing", "neither a key nor a file of keys")
         return value
 
-    @field_validator("pseudonym_key_file")
+    @field_validator("pseudonym_key")
     @classmethod
-    def _shared_key(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+    def _shared_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """A file made on the spot would give each pod its own pseudonyms."""
-        if value is None and info.data.get("pseudonym_key") is None and info.data.get("environment") != LOCAL:
+        local = info.data.get("environment") == LOCAL
+        if value is None and info.data.get("pseudonym_key_file") is None and not local:
             raise PydanticCustomError("missing", "no key for pseudonyms outside of a laptop")
         return value
 
