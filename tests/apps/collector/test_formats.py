@@ -20,7 +20,7 @@ from tests.apps.collector.test_collector import HEADERS, KEY, PSEUDONYM_KEY, eve
 BY_ATTRIBUTE = ("event_id", "event_type", "occurred_at")
 
 
-def data(**changes: object) -> dict[str, Any]:
+def data(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in event(**changes).items() if name not in BY_ATTRIBUTE}
 
 

@@ -162,7 +162,7 @@ BAD: dict[str, dict[str, Any]] = {
     "in an unknown field": event(email="ali@shop.example"),
     "in the future": event(**PERSON, occurred_at=(datetime.now(UTC) + timedelta(days=9)).isoformat()),
 }
-TOLD_TO_THE_SENDER = [event(**{"ali@shop.example": 1}), event(product_id="session-of-ali" * 20)]
+TOLD_TO_THE_SENDER = [event() | {"ali@shop.example": 1}, event(product_id="session-of-ali" * 20)]
 """People where nobody looks for them: an answer may repeat that to who sent it, no store may."""
 
 
@@ -212,7 +212,7 @@ def test_outside_of_a_laptop_a_process_without_a_pseudonym_key_does_not_start(tm
 def test_the_command_makes_a_key_that_the_collector_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keys, settings = tmp_path / "keys.jsonl", {"inbox": tmp_path / "i", "pseudonym_key": SecretStr("p" * 32)}
+    keys = tmp_path / "keys.jsonl"
     made = []
     for _ in range(2):
         assert new_key.main(["--source", "web", "--environment", "local"], "key") == 0
@@ -220,7 +220,7 @@ def test_the_command_makes_a_key_that_the_collector_takes(
     assert made[0]["key"] != made[1]["key"]
     assert made[0]["key"] not in made[0]["line"]
     keys.write_text(made[0]["line"] + "\n")
-    with answering(create(CollectorSettings(keys_file=keys, **settings))) as client:
+    with answering(create(CollectorSettings(keys_file=keys, inbox=tmp_path / "inbox.sqlite"))) as client:
         assert [send(client, each["key"]).status_code for each in made] == [202, 401]
 
 
