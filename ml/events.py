@@ -64,19 +64,54 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    event_id: Text = Field(description="The client's own id; the same id is accepted once.")
-    event_type: EventType
-    occurred_at: Moment = Field(description="When it happened, with offset.")
-    product_id: ProductId = Field(description="Compared without case and surrounding spaces.")
-    category: Text = UNKNOWN_CATEGORY
-    unit_price_cents: int = Field(strict=True, ge=1, le=MAX_PRICE_CENTS)
-    currency: str = Field(pattern=CURRENCY_PATTERN, description="ISO 4217, for example TRY.")
-    quantity: int = Field(strict=True, ge=1, le=MAX_QUANTITY, description="Units, also of a return.")
-    order_id: Text | None = None
-    customer_id: Text | None = None
-    session_id: Text | None = None
-    campaign: Text | None = None
-    segment: Text | None = None
+    event_id: Text = Field(
+        description="The sender's own id, which names nobody; the same id is accepted once.",
+        examples=["5b0c2f5e-7c1d-4b6e-9a55-0c6f3d0c9a11"],
+    )
+    event_type: EventType = Field(
+        description="What happened; a return is an event of its own, never a negative purchase.",
+        examples=["purchase"],
+    )
+    occurred_at: Moment = Field(
+        description="When it happened, from 1970 on, with offset; kept in UTC.",
+        examples=["2026-03-01T12:30:00+03:00"],
+    )
+    product_id: ProductId = Field(
+        description="Compared without case and surrounding spaces.", examples=["85123A"]
+    )
+    category: Text = Field(
+        default=UNKNOWN_CATEGORY, description="The product's group at that time.", examples=["kitchen"]
+    )
+    unit_price_cents: int = Field(
+        strict=True,
+        ge=1,
+        le=MAX_PRICE_CENTS,
+        description="Price of one unit in hundredths of the currency, as it was paid or shown.",
+        examples=[12990],
+    )
+    currency: str = Field(
+        pattern=CURRENCY_PATTERN, description="ISO 4217; one for the whole shop.", examples=["TRY"]
+    )
+    quantity: int = Field(
+        strict=True, ge=1, le=MAX_QUANTITY, description="Units, also of a return.", examples=[2]
+    )
+    order_id: Text | None = Field(
+        default=None,
+        description="Ties the lines of an order together, and a return to its purchase.",
+        examples=["o-1042"],
+    )
+    customer_id: Text | None = Field(
+        default=None, description="Who; stored as a pseudonym only.", examples=["c-77"]
+    )
+    session_id: Text | None = Field(
+        default=None, description="One visit; stored as a pseudonym only.", examples=["s-9f2"]
+    )
+    campaign: Text | None = Field(
+        default=None, description="The campaign that it came from; none for none.", examples=["spring-mail"]
+    )
+    segment: Text | None = Field(
+        default=None, description="Part of the market, such as a country.", examples=["TR"]
+    )
 
     def content_hash(self) -> str:
         """Sha256 (hex) of everything but the id: equal for a re-send, different for other content.

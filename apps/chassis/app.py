@@ -1,6 +1,6 @@
 """One way to build the application of a service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -8,10 +8,12 @@ from pydantic import SecretStr
 
 from apps.chassis.access import require_declared
 from apps.chassis.body_limit import BodyLimit
+from apps.chassis.cors import Cors
 from apps.chassis.edge import API_CONTENT_POLICY, Edge
 from apps.chassis.errors import add_handlers
 from apps.chassis.handover import Lifespan, announcing, nothing_to_open
 from apps.chassis.health import Check, health_router
+from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
 from apps.chassis.settings import ServiceSettings
 
@@ -28,6 +30,8 @@ def create_app(
     metrics: Metrics,
     lifespan: Lifespan = nothing_to_open,
     api_key: SecretStr | None = None,
+    keys: KeyRing | None = None,
+    browser_paths: Collection[str] = (),
     content_policy: str = API_CONTENT_POLICY,
 ) -> FastAPI:
     """An application with health, readiness, metrics, OpenAPI, problem details and the edge around it.
@@ -39,7 +43,9 @@ def create_app(
         readiness: Named conditions of `/ready`.
         metrics: Where requests are counted; the service may have added metrics of its own.
         lifespan: What to open before the first request and close after the last.
-        api_key: What `KEY_HOLDER` routes ask for.
+        api_key: What `KEY_HOLDER` routes ask for, where there is but this one key.
+        keys: What they ask for, where there are more.
+        browser_paths: Where pages of the origins of browser keys may post.
         content_policy: Content-Security-Policy of every answer.
 
     Raises:
@@ -53,14 +59,17 @@ def create_app(
         redoc_url=None,
         telemetry=_NO_TELEMETRY,
     )
-    app.state.settings, app.state.api_key, app.state.draining = settings, api_key, False
+    ring = keys or (None if api_key is None else KeyRing(own=api_key))
+    app.state.settings, app.state.keys, app.state.draining = settings, ring, False
     for router in (
         *routers,
         health_router(readiness, metrics),
     ):  # the first match wins, so the busy ones first
-        require_declared(router.routes, api_key)
+        require_declared(router.routes, ring)
         app.include_router(router)
     add_handlers(app)
     app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
+    if ring is not None and browser_paths:
+        app.add_middleware(Cors, keys=ring, paths=browser_paths)
     app.add_middleware(Edge, metrics=metrics, content_policy=content_policy)  # added last, so outermost
     return app

@@ -56,7 +56,9 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), own, *self.headers]
+                given = list(message.get("headers", ()))
+                said = {name for name, _ in given}  # a route may know better
+                message["headers"] = [*given, own, *(pair for pair in self.headers if pair[0] not in said)]
                 if draining:
                     message["headers"].append((b"connection", b"close"))
             await send(message)

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from apps.chassis import logs
 from apps.chassis.settings import BadSettings, ServiceSettings, read_settings
+from ml.errors import MlError
 
 REFUSED, BROKE = 1, 70
 KEEP_ALIVE_SECONDS = 30
@@ -126,12 +127,13 @@ def _end_with_parent(pipe_fd: int, server: Server, settings: ServiceSettings) ->
 def run(kind: type[Settings], create: Callable[[Settings], FastAPI]) -> None:
     """The `main` of a service: read its settings, build its application, serve it.
 
-    Ends with exit code 1 and one sentence on stderr when the environment or the port does not allow a start.
+    Ends with exit code 1 and one sentence on stderr when the environment, a file it names or the port does not
+    allow a start.
     """
     try:
         settings = read_settings(kind)
         logs.configure(kind.model_config.get("env_prefix", "").rstrip("_").lower(), settings.log_level)
         serve(create(settings), settings)
-    except (BadSettings, PortTaken) as error:
+    except (BadSettings, PortTaken, MlError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(REFUSED) from None

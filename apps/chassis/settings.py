@@ -1,7 +1,7 @@
 """The settings every service has, and how a missing one is said."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -80,6 +80,9 @@ def _sentence(kind: type[ServiceSettings], entry: Mapping[str, Any]) -> str:
     meaning = f" ({field.description})" if field is not None and field.description else ""
     if entry["type"] == "missing":
         return f"{variable} is not set{meaning}"
-    secret = field is not None and field.annotation is SecretStr
-    got = "" if secret else f", got {shown(entry['input'])}"
+    got = "" if field is not None and _is_secret(field.annotation) else f", got {shown(entry['input'])}"
     return f"{variable} is wrong{meaning}: {entry['msg']}{got}"
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))

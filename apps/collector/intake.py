@@ -11,34 +11,56 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from pydantic import ValidationError
 
-from apps.chassis.problems import Problem, invalid_fields, refused_field
+from apps.chassis.problems import invalid_fields, refused_field
+from apps.collector.formats import Refused
 from apps.collector.schemas import EventStatus
 from ml.errors import BadEvents, IdConflict, StoreUnavailable
 from ml.event_store import Inbox, Receipt
 from ml.events import Event, check_not_future
+from ml.pseudonym import PERSONAL, pseudonymised
 
-SOURCE = "collector"
+HIDDEN = "not shown"
+SHOWN_FIELDS = frozenset(Event.model_fields) - frozenset(PERSONAL)
+"""Fields whose refused values a reason may show; others may hold what names a person."""
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A sent value that is not an event, with the answer it would get alone."""
+class Judge:
+    """Decides what of a request is an event, and hides whose it is.
 
-    event_id: str | None
-    problem: Problem
+    Attributes:
+        now: When the request came.
+        tolerance: How far a sender's clock may run ahead.
+        key: Makes pseudonyms.
+    """
+
+    now: datetime
+    tolerance: timedelta
+    key: bytes
+
+    def __call__(self, sent: Any) -> Event | Refused:
+        """The event in one element of a request as it is stored, or why there is none."""
+        if isinstance(sent, Refused):
+            return sent
+        try:
+            event = Event.model_validate(sent)
+            check_not_future(event, self.now, self.tolerance)
+        except ValidationError as error:
+            event_id = sent.get("event_id") if isinstance(sent, dict) else None
+            return Refused(
+                event_id if isinstance(event_id, str) else None,
+                invalid_fields([_discreet(each) for each in error.errors()]),
+            )
+        except BadEvents as error:
+            return Refused(event.event_id, refused_field("occurred_at", str(error)))
+        return pseudonymised(event, self.key)
 
 
-def judge(sent: Any, now: datetime, tolerance: timedelta) -> Event | Refused:
-    """The event in one element of a batch, or why there is none."""
-    try:
-        event = Event.model_validate(sent)
-        check_not_future(event, now, tolerance)
-    except ValidationError as error:
-        event_id = sent.get("event_id") if isinstance(sent, dict) else None
-        return Refused(event_id if isinstance(event_id, str) else None, invalid_fields(error.errors()))
-    except BadEvents as error:
-        return Refused(event.event_id, refused_field("occurred_at", str(error)))
-    return event
+def _discreet(error: Any) -> dict[str, Any]:
+    """An error of pydantic without a value that may name a person: of a missing field it is the whole event."""
+    field = error["loc"][0] if error["loc"] else None
+    harmless = error["type"] != "missing" and field in SHOWN_FIELDS
+    return error if harmless else {**error, "input": HIDDEN}
 
 
 def statuses(judged: Sequence[Event | Refused], receipts: Sequence[Receipt]) -> list[EventStatus]:
@@ -68,13 +90,13 @@ class InboxWriter:
         self._inbox: Inbox | None = None
         self._turn = CapacityLimiter(1)
 
-    async def append(self, events: Sequence[Event]) -> list[Receipt]:
+    async def append(self, events: Sequence[Event], source: str) -> list[Receipt]:
         """Receipts in the order of the events, which are on disk when this returns.
 
         Raises:
             StoreUnavailable: Nothing of `events` was kept.
         """
-        return await run_sync(partial(self._append, events), limiter=self._turn)
+        return await run_sync(partial(self._append, events, source), limiter=self._turn)
 
     async def check(self) -> str | None:
         """None when the inbox answers, else why it does not."""
@@ -88,9 +110,9 @@ class InboxWriter:
         """Wait for the write under way, then close the file."""
         await run_sync(self._drop, limiter=self._turn)
 
-    def _append(self, events: Sequence[Event]) -> list[Receipt]:
+    def _append(self, events: Sequence[Event], source: str) -> list[Receipt]:
         try:
-            return self._opened().append(events, SOURCE)
+            return self._opened().append(events, source)
         except StoreUnavailable:
             self._drop()
             raise

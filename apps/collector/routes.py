@@ -1,19 +1,28 @@
-"""The one route of the collector."""
+"""The routes of the collector: events in, and the script that a shop's pages send them with."""
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from http import HTTPStatus
+from pathlib import Path
 
 import prometheus_client
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
-from apps.chassis.access import KEY_HOLDER
-from apps.collector.intake import InboxWriter, Refused, judge, statuses
-from apps.collector.schemas import Acknowledgement, EventStatus, Sent
+from apps.chassis.access import ANYONE, EVENT_SENDER
+from apps.chassis.keys import StoredKey
+from apps.collector.formats import Refused, read
+from apps.collector.intake import InboxWriter, Judge, statuses
+from apps.collector.schemas import ANSWERS, REQUEST_BODY, Acknowledgement, EventStatus
 from apps.collector.settings import CollectorSettings
 from ml.errors import IdConflict
 from ml.events import Event
+
+EVENTS_PATH = "/events"
+SCRIPT = Path(__file__).with_name("collector.js")
+SCRIPT_SECONDS = 3600
 
 
 def events_router(
@@ -22,27 +31,57 @@ def events_router(
     """`POST /events` into `inbox`; `counted` has the label `status`."""
     router = APIRouter()
     tolerance = timedelta(seconds=settings.future_tolerance_seconds)
+    pseudonym_key = settings.pseudonym_secret()
 
-    async def keep(judged: Sequence[Event | Refused]) -> list[EventStatus]:
+    async def keep(judged: Sequence[Event | Refused], source: str) -> list[EventStatus]:
         events = [item for item in judged if isinstance(item, Event)]
-        kept = statuses(judged, await inbox.append(events) if events else [])
+        kept = statuses(judged, await inbox.append(events, source) if events else [])
         for status, count in Counter(item.status for item in kept).items():
             counted.labels(status).inc(count)
         return kept
 
-    @router.post("/events", status_code=HTTPStatus.ACCEPTED, dependencies=[KEY_HOLDER])
-    async def post_events(sent: Sent) -> Acknowledgement:
-        """Take one event, or a batch of up to 1,000 as an array.
+    @router.post(
+        EVENTS_PATH,
+        status_code=HTTPStatus.ACCEPTED,
+        dependencies=[EVENT_SENDER],
+        responses=ANSWERS,
+        openapi_extra={"requestBody": REQUEST_BODY},
+    )
+    async def post_events(request: Request) -> Acknowledgement:
+        """Take one event, or a batch of up to 1,000 as an array, as lines or as CloudEvents.
 
         202 means that every event marked `accepted` or `duplicate` is on disk. In a batch a bad event is
         marked and the others go in; a single bad event is answered with 409 or 422.
         """
-        now = datetime.now(UTC)
-        judged = [judge(item, now, tolerance) for item in (sent if isinstance(sent, list) else [sent])]
-        kept = await keep(judged)
-        if isinstance(sent, Event):
+        sent = await read(request)
+        judge = Judge(datetime.now(UTC), tolerance, pseudonym_key)
+        judged = [judge(item) for item in sent.elements]
+        key: StoredKey = request.state.key
+        kept = await keep(judged, key.source)
+        if sent.alone:
             refuse_alone(judged[0], kept[0])
         return Acknowledgement(events=kept)
+
+    return router
+
+
+def script_router() -> APIRouter:
+    """`GET /collector.js`, for pages of any origin, kept by browsers for an hour."""
+    router = APIRouter()
+    script = SCRIPT.read_bytes()
+    headers = {
+        "ETag": f'"{sha256(script).hexdigest()[:32]}"',
+        "Cache-Control": f"public, max-age={SCRIPT_SECONDS}",
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+
+    @router.get("/collector.js", dependencies=[ANYONE], response_class=Response)
+    async def collector_js(request: Request) -> Response:
+        """The script that sends a page's events, once their person agreed."""
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(script, media_type="text/javascript", headers=headers)
 
     return router
 

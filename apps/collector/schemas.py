@@ -1,27 +1,14 @@
 """What senders send and get back."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema, WrapValidator
+from fastapi import FastAPI
+from pydantic import BaseModel
 
+from apps.chassis.problems import MEDIA_TYPE
+from apps.collector.formats import BEACON, CLOUD_EVENT, CLOUD_EVENTS, JSON, MAX_BATCH_EVENTS, NDJSON
 from ml.events import Event
-
-MAX_BATCH_EVENTS = 1000
-
-# The events of a batch are checked one by one in `intake`, so that a bad one does not refuse the others.
-Batch = Annotated[
-    list[Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/Event"})]],
-    Field(min_length=1, max_length=MAX_BATCH_EVENTS),
-]
-_batch = TypeAdapter[list[Any]](Batch)
-
-
-def _event_or_batch(value: object, _: object) -> Event | list[Any]:
-    """Errors of one event name its field alone, as they would not if both forms were tried."""
-    return _batch.validate_python(value) if isinstance(value, list) else Event.model_validate(value)
-
-
-Sent = Annotated[Event | Batch, WrapValidator(_event_or_batch)]
 
 
 class EventStatus(BaseModel):
@@ -40,3 +27,73 @@ class Acknowledgement(BaseModel):
     """The answer to a request whose events were committed."""
 
     events: list[EventStatus]
+
+
+def _batch(item: dict[str, str]) -> dict[str, object]:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_BATCH_EVENTS}
+
+
+_EVENT = {"$ref": "#/components/schemas/Event"}
+_CLOUD_EVENT = {"$ref": "#/components/schemas/CloudEvent"}
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_EVENT_OR_BATCH = {"schema": {"anyOf": [_EVENT, _batch(_EVENT)]}}
+
+REQUEST_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        JSON: _EVENT_OR_BATCH,
+        NDJSON: {"schema": {"type": "string", "description": "One event as JSON a line, 1 to 1,000 lines."}},
+        CLOUD_EVENT: {"schema": _CLOUD_EVENT},
+        CLOUD_EVENTS: {"schema": _batch(_CLOUD_EVENT)},
+        BEACON: _EVENT_OR_BATCH,
+    },
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
+    for status, text in {
+        401: "No key, an unknown one, or one outside its time.",
+        403: "A key of another environment, role or origin.",
+        409: "The id of the single event belongs to one with other content.",
+        413: "The body is too large.",
+        415: "The Content-Type is none of these.",
+        422: "The single event, or the body as a whole, breaks the contract.",
+        503: "Nothing of this request was kept; send it again after Retry-After.",
+    }.items()
+}
+_SCHEMAS: Mapping[str, Any] = {
+    "CloudEvent": {
+        "type": "object",
+        "description": "CloudEvents 1.0; `type` ends in a dot and an event type, `data` has the other fields of Event.",
+        "required": ["specversion", "id", "source", "type", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "minLength": 1, "maxLength": 200},
+            "source": {"type": "string", "minLength": 1},
+            "type": {"type": "string", "pattern": "(^|\\.)(view|cart|purchase|return)$"},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"const": JSON},
+            "data": {"type": "object"},
+        },
+    },
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457 problem details.",
+        "required": ["type", "title", "status", "detail", "request_id"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "request_id": {"type": "string"},
+            "errors": {"type": "array", "items": {"type": "object"}},
+        },
+    },
+}
+
+
+def describe_forms(app: FastAPI) -> None:
+    """Add what the body's forms refer to, which the framework does not see, to the OpenAPI document."""
+    inner = Event.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts = {**inner.pop("$defs", {}), "Event": inner, **_SCHEMAS}
+    document = app.openapi()
+    document.setdefault("components", {}).setdefault("schemas", {}).update(parts)

@@ -1,25 +1,70 @@
 """Settings of the collector; variables start with `COLLECTOR_`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
 from apps.chassis.settings import ApiKey, Port, ServiceSettings
+from ml.pseudonym import KEY_FILE, read_key
+
+LOCAL = "local"
 
 
 class CollectorSettings(ServiceSettings):
-    """Where events go and which are believed."""
+    """Where events go, whose are taken and which are believed."""
 
     model_config = SettingsConfigDict(env_prefix="COLLECTOR_")
 
     port: Port = 8000
-    api_key: ApiKey
+    environment: str = Field(default=LOCAL, description="Keys for another environment are refused.")
+    keys_file: Path | None = Field(
+        default=None,
+        description="API keys by source, a line each; `python -m apps.collector key --help` makes one.",
+    )
+    api_key: ApiKey | None = Field(
+        default=None, validate_default=True, description="callers send it as X-API-Key"
+    )
     inbox: Path = Field(description="SQLite file of accepted events.")
     create_inbox: bool = Field(
         default=True,
         description="Make the file when it is missing; if not, `python -m ml migrate` has to come first.",
     )
+    pseudonym_key_file: Path | None = Field(
+        default=None, description="File with the key for pseudonyms, where it is not in a variable."
+    )
+    pseudonym_key: Annotated[SecretStr, Field(min_length=32)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="makes customer and session ids pseudonyms; the pipeline's ML_PSEUDONYM_KEY",
+    )
     future_tolerance_seconds: int = Field(
         default=3600, ge=0, description="How far a sender's clock may run ahead."
     )
+
+    @field_validator("api_key")
+    @classmethod
+    def _some_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("keys_file") is None:
+            raise PydanticCustomError("missing", "neither a key nor a file of keys")
+        return value
+
+    @field_validator("pseudonym_key")
+    @classmethod
+    def _shared_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """A file made on the spot would give each pod its own pseudonyms."""
+        local = info.data.get("environment") == LOCAL
+        if value is None and info.data.get("pseudonym_key_file") is None and not local:
+            raise PydanticCustomError("missing", "no key for pseudonyms outside of a laptop")
+        return value
+
+    def pseudonym_secret(self) -> bytes:
+        """The key of the pseudonyms; on a laptop a file beside the inbox, made once.
+
+        Raises:
+            BadPseudonymKey: The key or its file is too short or cannot be read.
+        """
+        given = None if self.pseudonym_key is None else self.pseudonym_key.get_secret_value()
+        return read_key(given, self.pseudonym_key_file, self.inbox.parent / KEY_FILE)

@@ -1,5 +1,6 @@
 """Whatever is sent, no service answers with a defect, and every refusal is a problem detail."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from apps.collector.formats import JSON, MEDIA_TYPES
 from apps.collector.main import create as create_collector
 from apps.collector.settings import CollectorSettings
 from apps.decision.main import create as create_decision
@@ -46,7 +48,9 @@ def body_of(names: list[str]) -> st.SearchStrategy[object]:
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[dict[str, Client]]:
     folder: Path = tmp_path_factory.mktemp("fuzz")
-    collector = CollectorSettings(inbox=folder / "inbox.sqlite", api_key=SecretStr(KEY))
+    collector = CollectorSettings(
+        inbox=folder / "inbox.sqlite", api_key=SecretStr(KEY), pseudonym_key=SecretStr("p" * 32)
+    )
     decision = DecisionSettings(forecast_url="http://127.0.0.1:9")
     with (
         answering(create_collector(collector)) as one,
@@ -56,8 +60,15 @@ def clients(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[di
         yield {"collector": one, "forecast": two, "decision": three}
 
 
-def check(client: Client, method: str, path: str, expected: set[int], **options: object) -> None:
-    answer = client.request(method, path, headers={"X-API-Key": KEY}, **options)
+def check(
+    client: Client,
+    method: str,
+    path: str,
+    expected: set[int],
+    headers: dict[str, str] | None = None,
+    **options: object,
+) -> None:
+    answer = client.request(method, path, headers={"X-API-Key": KEY, **(headers or {})}, **options)
     assert answer.status_code in expected, answer.text
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
@@ -67,7 +78,8 @@ def check(client: Client, method: str, path: str, expected: set[int], **options:
 @FEW
 @given(body=body_of(list(Event.model_fields)))
 def test_any_events(clients: dict[str, Client], body: object) -> None:
-    check(clients["collector"], "POST", "/events", {202, 409, 422}, json=body)
+    content, headers = json.dumps(body).encode(), {"Content-Type": JSON}
+    check(clients["collector"], "POST", "/events", {202, 409, 422}, content=content, headers=headers)
 
 
 @FEW
@@ -112,12 +124,17 @@ def test_any_portfolio(clients: dict[str, Client], body: object) -> None:
     check(clients["decision"], "POST", "/decision/portfolio", {422, 503}, json=body)
 
 
-@FEW
-@given(
-    content=st.binary(max_size=300),
-    kind=st.sampled_from(["application/json", "text/plain", "", "x/y; charset=q"]),
+forms = st.sampled_from([*MEDIA_TYPES, f"{JSON}; charset=utf-8", "", "x/y; charset=q"])
+ce_headers = st.dictionaries(
+    st.sampled_from([f"ce-{name}" for name in ("specversion", "id", "source", "type", "time", "x")]),
+    st.sampled_from(["1.0", "purchase", "a.view", "%C5%9E", "%ff%", "", "2026-03-01T00:00:00Z"]),
 )
-def test_any_bytes(clients: dict[str, Client], content: bytes, kind: str) -> None:
+
+
+@FEW
+@given(content=st.binary(max_size=300), kind=forms, headers=ce_headers)
+def test_any_bytes(clients: dict[str, Client], content: bytes, kind: str, headers: dict[str, str]) -> None:
     for name, path in (("collector", "/events"), ("forecast", "/forecast"), ("decision", "/decision")):
-        client, headers = clients[name], {"X-API-Key": KEY, "Content-Type": kind}
-        assert client.post(path, content=content, headers=headers).status_code in {202, 400, 422}
+        sent = {**headers, "X-API-Key": KEY, "Content-Type": kind}
+        answer = clients[name].post(path, content=content, headers=sent)
+        assert answer.status_code in {202, 400, 415, 422}, answer.text

@@ -1,5 +1,6 @@
 """The world of the story: a bed with both environments, their models, images and repository."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +26,19 @@ _STORE_KEY = {
     "access-key-id": model_store.KEYS["AWS_ACCESS_KEY_ID"],
     "secret-access-key": model_store.KEYS["AWS_SECRET_ACCESS_KEY"],
 }
-_SECRETS = {"collector-api-key": _API_KEY, "forecast-api-key": _API_KEY, "model-store": _STORE_KEY}
+_PSEUDONYM_KEY = {"key": "a-pseudonym-key-for-the-tests-only"}
+_KEYS = {
+    "keys.jsonl": json.dumps(
+        {"sha256": "0" * 64, "source": "nobody", "environment": "staging", "roles": ["sender"]}
+    )
+}
+_SECRETS = {
+    "collector-api-key": _API_KEY,
+    "collector-keys": _KEYS,
+    "forecast-api-key": _API_KEY,
+    "model-store": _STORE_KEY,
+    "pseudonym-key": _PSEUDONYM_KEY,
+}
 
 
 @dataclass(frozen=True)

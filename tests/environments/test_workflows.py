@@ -189,7 +189,7 @@ def test_a_steps_variables_are_settings_and_secrets_are_references(step: tuple[s
     assert {"ML_STATE", "ML_TRACKING_URI"} <= set(given)
     assert ("ML_MODEL_STORE" in given) == (step[0] == "retrain")
     for name, each in given.items():
-        secret = name.endswith(("TOKEN", "ACCESS_KEY", "KEY_ID", "USER", "PASSWORD"))
+        secret = name.endswith(("TOKEN", "ACCESS_KEY", "KEY_ID", "USER", "PASSWORD", "PSEUDONYM_KEY"))
         assert ("valueFrom" in each) == secret, name
 
 

@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from apps.chassis.access import ANYONE, KEY_HOLDER, UndeclaredAccess, require_declared
 from apps.chassis.app import create_app
+from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
 from tests.apps.chassis.demo import DemoSettings
 
@@ -31,7 +32,7 @@ def test_a_key_route_of_a_service_without_a_key_is_named() -> None:
     router.add_api_route("/change", nothing, dependencies=[KEY_HOLDER])
     with pytest.raises(UndeclaredAccess, match="/change"):
         build(router)
-    require_declared(router.routes, SecretStr("k"))
+    require_declared(router.routes, KeyRing(own=SecretStr("k")))
 
 
 def test_a_rule_of_the_router_counts_for_its_routes() -> None:

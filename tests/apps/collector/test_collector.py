@@ -19,6 +19,7 @@ from tests.apps.client import Client, answering
 from tests.apps.process import listener, running
 
 KEY = "k" * 16
+PSEUDONYM_KEY = "p" * 32
 HEADERS = {"X-API-Key": KEY}
 
 
@@ -47,7 +48,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(path: Path) -> Iterator[Client]:
-    with answering(create(CollectorSettings(inbox=path, api_key=SecretStr(KEY)))) as client:
+    settings = CollectorSettings(inbox=path, api_key=SecretStr(KEY), pseudonym_key=SecretStr(PSEUDONYM_KEY))
+    with answering(create(settings)) as client:
         yield client
 
 
@@ -159,7 +161,8 @@ def test_a_batch_has_one_to_a_thousand_events(client: Client, path: Path, count:
 
 @pytest.mark.parametrize("body", [None, 7, "text", {}])
 def test_what_is_neither_event_nor_array_is_refused(client: Client, body: object) -> None:
-    assert send(client, body).status_code == 422
+    headers = HEADERS | {"Content-Type": "application/json"}
+    assert client.post("/events", content=json.dumps(body), headers=headers).status_code == 422
 
 
 def test_without_the_key_nothing_goes_in(client: Client, path: Path) -> None:
