@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from ml.errors import StoreUnavailable
-from ml.event_store import REVISION
+from ml.inbox_schema import REVISION
 from ml.migrations.inbox import _ADVISORY_KEY, InboxMigrations
 from tests.ml.test_migrations import later_steps
 from tests.scripts.free_port import free_port
