@@ -49,9 +49,9 @@ class Row(NamedTuple):
     body: str
 
 
-def row_of(event: Event) -> Row:
-    """The row of one event."""
-    return Row(event.event_id, event.content_hash(), event.model_dump_json())
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    """One row per event in the same order."""
+    return [Row(event.event_id, event.content_hash(), event.model_dump_json()) for event in events]
 
 
 def utc_now() -> datetime:
@@ -77,7 +77,7 @@ class EventStore(ABC):
 
     def append(self, events: Sequence[Event], source: str) -> list[Receipt]:
         """`keep` of the events' rows."""
-        return self.keep([row_of(event) for event in events], source)
+        return self.keep(rows_of(events), source)
 
     @abstractmethod
     def keep(self, rows: Sequence[Row], source: str) -> list[Receipt]:
