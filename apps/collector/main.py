@@ -18,7 +18,7 @@ from ml.open_inbox import open_inbox
 
 
 def inbox_writer(settings: CollectorSettings) -> InboxWriter:
-    """Into the inbox that the settings name; the store gives up first, so that an answer can say more than that it is late."""
+    """Into the inbox that the settings name; the store gives up first, so that its answer can be told."""
     seconds = settings.write_timeout_seconds
     opened = partial(
         open_inbox,
