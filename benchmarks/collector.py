@@ -3,7 +3,7 @@
     python -m benchmarks.collector --store postgresql --seconds 5 --rounds 3
 
 Each round measures, one after the other: raw COPY into a table, the collector's SQL path (or SQLite's executemany, one
-transaction per batch) fed by this script, and the collector over HTTP fed by raw sockets. A pair of neighbours sees the same
+transaction per batch) fed by this script, and the collector over HTTP fed by raw sockets. Neighbours see the same
 machine, so the median of the rounds' ratios is the answer. Then single events come at an even rate, for their latency.
 """
 
@@ -34,8 +34,8 @@ from tests.postgresql import OWNER, Server, postgresql
 
 KEY = "benchmark-of-16-characters"
 SENDERS = 8
-PREPARED = 40
-"""Batches made before the clock starts, per sender; their ids are made new on the way by a prefix of fixed length."""
+PREPARED_EVENTS = 24_000
+"""Made before the clock starts, per sender, so that the clock sees only the sending."""
 ID_LENGTH = 32
 
 
@@ -151,13 +151,13 @@ def send_batches(port: int, size: int, seconds: float, results: Any) -> None:
     """A process with eight connections that send as fast as they are answered; puts (events, seconds)."""
     mark = b"#" * ID_LENGTH
     template = request(json.dumps([event(mark.decode()) for _ in range(size)]).encode()).split(mark)
-    bodies = [[_filled(template) for _ in range(PREPARED)] for _ in range(SENDERS)]
+    bodies = [[_filled(template) for _ in range(PREPARED_EVENTS // size)] for _ in range(SENDERS)]
     acknowledged = [0] * SENDERS
     started = time.perf_counter()
 
     def send(number: int) -> None:
         with _plain(port) as connection, connection.makefile("rb") as file:
-            for body in bodies[number] if size > 1 else ():
+            for body in bodies[number]:
                 if time.perf_counter() - started >= seconds:
                     return
                 connection.sendall(body)
