@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import Counter
@@ -10,10 +11,25 @@ from apps.chassis.app import create_app
 from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
-from apps.collector.intake import InboxWriter
+from apps.collector.inbox_writer import InboxWriter, Limits
 from apps.collector.routes import EVENTS_PATH, events_router, script_router
 from apps.collector.schemas import describe_forms
 from apps.collector.settings import CollectorSettings
+from ml.inbox_location import Password
+from ml.open_inbox import open_inbox
+
+
+def inbox_writer(settings: CollectorSettings) -> InboxWriter:
+    """Into the inbox that the settings name; the store gives up first, so that its answer can be told."""
+    seconds = settings.write_timeout_seconds
+    opened = partial(
+        open_inbox,
+        settings.inbox,
+        Password(settings.inbox_password, settings.inbox_password_file),
+        create=settings.create_inbox,
+        timeout_seconds=0.8 * seconds,
+    )
+    return InboxWriter(opened, Limits(settings.max_waiting_events, settings.max_waiting_bytes, seconds))
 
 
 def create(settings: CollectorSettings) -> FastAPI:
@@ -23,7 +39,7 @@ def create(settings: CollectorSettings) -> FastAPI:
         BadKeyFile: The file of API keys cannot be used.
         BadPseudonymKey: The key of the pseudonyms cannot be used.
     """
-    metrics, inbox = Metrics(), InboxWriter(settings.inbox, create=settings.create_inbox)
+    metrics, inbox = Metrics(), inbox_writer(settings)
     counted = Counter(
         "collector_events", "Events sent, by what became of them.", ["status"], registry=metrics.registry
     )

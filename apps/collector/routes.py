@@ -14,7 +14,8 @@ from starlette.responses import Response
 from apps.chassis.access import ANYONE, EVENT_SENDER
 from apps.chassis.keys import StoredKey
 from apps.collector.formats import Refused, read
-from apps.collector.intake import InboxWriter, Judge, statuses
+from apps.collector.inbox_writer import InboxWriter
+from apps.collector.intake import Judge, judge_all, statuses
 from apps.collector.schemas import ANSWERS, REQUEST_BODY, Acknowledgement, EventStatus
 from apps.collector.settings import CollectorSettings
 from ml.errors import IdConflict
@@ -54,8 +55,7 @@ def events_router(
         marked and the others go in; a single bad event is answered with 409 or 422.
         """
         sent = await read(request)
-        judge = Judge(datetime.now(UTC), tolerance, pseudonym_key)
-        judged = [judge(item) for item in sent.elements]
+        judged = await judge_all(sent.elements, Judge(datetime.now(UTC), tolerance, pseudonym_key))
         key: StoredKey = request.state.key
         kept = await keep(judged, key.source)
         if sent.alone:

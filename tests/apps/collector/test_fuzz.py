@@ -20,7 +20,8 @@ from starlette.requests import Request as HttpRequest
 
 from apps.chassis.problems import MEDIA_TYPE, Problem
 from apps.collector.formats import Refused, from_cloud_event, read
-from apps.collector.intake import InboxWriter, Judge
+from apps.collector.inbox_writer import InboxWriter
+from apps.collector.intake import Judge
 from apps.collector.main import create
 from apps.collector.settings import CollectorSettings
 from ml.event_store import Inbox, Receipt
