@@ -19,7 +19,7 @@ MAX_PRICE_CENTS = 10**11
 OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 UNKNOWN_CATEGORY = "unknown"
 CURRENCY_PATTERN = r"^[A-Z]{3}$"
-TEXT_PATTERN = r"^[^\p{Cc}]*$"
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 
 class EventType(StrEnum):

@@ -64,7 +64,7 @@ class KeyHolderOrPage:
         """Let the request through or raise."""
         origin = request.headers.get("origin")
         key = admitted(request.app.state.keys, offered or addressed, self.roles, origin)
-        if offered is None and Role.browser not in key.roles:
+        if not offered and Role.browser not in key.roles:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 "key-in-address",

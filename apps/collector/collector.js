@@ -25,7 +25,7 @@
 
   async function settle(keys, answer) {
     if (answer.status >= 500 || answer.status === 429) { return retry(answer.headers.get("Retry-After")); }
-    const said = await answer.json();
+    const said = await answer.json().catch(() => ({}));  // a proxy may answer too
     forget(keys);
     if (answer.status !== 202) { warn("dropped " + keys.length + " events", said.detail); }
     (said.events || []).filter((one) => one.reason).forEach((one) => warn(one.event_id, one.reason));
@@ -35,7 +35,7 @@
 
   async function send() {
     const keys = kept().slice(0, BATCH);
-    if (!agreed || busy || !keys.length) { return; }
+    if (!agreed || !options.key || busy || !keys.length) { return; }
     busy = true;
     stop = new AbortController();
     try {
@@ -51,7 +51,7 @@
   function beacon() {
     const keys = kept().filter((key) => !beaconed.has(key)).slice(0, BATCH);
     const url = options.url + "/events?key=" + encodeURIComponent(options.key);
-    if (agreed && keys.length && navigator.sendBeacon(url, bodyOf(keys))) { keys.forEach((key) => beaconed.add(key)); }
+    if (agreed && options.key && keys.length && navigator.sendBeacon(url, bodyOf(keys))) { keys.forEach((key) => beaconed.add(key)); }
   }
 
   function record(type, fields) {
@@ -77,7 +77,7 @@
   const api = window.purchasePrediction = {
     init(given) {
       options = { url: source.replace(/\/collector\.js.*$/, ""), ...given };
-      if (given.consent) { consent(true); }
+      if (given.consent || agreed) { consent(true); }
     },
     consent
   };

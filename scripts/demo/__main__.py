@@ -289,7 +289,11 @@ def service_list(tools: Tools, state: Path, at: dict[str, int]) -> list[Service]
             "FORECAST_IMAGE_TAG": release.image_tag,
         }
 
-    collector = {"COLLECTOR_INBOX": str(tools.settings.inbox), "COLLECTOR_API_KEY": key}
+    collector = {
+        "COLLECTOR_INBOX": str(tools.settings.inbox),
+        "COLLECTOR_API_KEY": key,
+        "COLLECTOR_PSEUDONYM_KEY": tools.settings.pseudonym_secret().decode(),
+    }
     forecast = {"FORECAST_MODEL_STORE": store, "FORECAST_API_KEY": key}
     console = {f"CONSOLE_{name.upper()}_URL": urls[name] for name in ("collector", "forecast", "decision")}
     console["CONSOLE_REPOSITORY"] = str(state / "forge.git")

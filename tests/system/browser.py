@@ -10,16 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = (
+HEADLESS = (
     *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *(
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--remote-debugging-pipe",
-    ),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 
 
 class Browser:
@@ -50,7 +45,7 @@ class Browser:
             self, target, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         )
         page.call("Runtime.enable")
-        until(lambda: page.run("document.readyState") == "complete")
+        until(lambda: page.run("location.href + ' ' + document.readyState") == f"{url} complete")
         return page
 
     def _message(self) -> dict[str, Any]:
@@ -92,7 +87,7 @@ class Page:
         self.call("Page.close")
 
 
-def until(happened: Any, seconds: float = 20) -> None:
+def until(happened: Any, seconds: float = TIMEOUT_SECONDS) -> None:
     """Return once `happened()` is true."""
     end = time.monotonic() + seconds
     while not happened():
@@ -108,7 +103,15 @@ def chromium(profile: Path) -> Iterator[Browser]:
     descriptors = f'exec "$@" 3<&{command_read} 4>&{answer_write}'
     with (profile.parent / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
-            ["bash", "-c", descriptors, "bash", *CHROMIUM, f"--user-data-dir={profile}"],
+            [
+                "bash",
+                "-c",
+                descriptors,
+                "bash",
+                *HEADLESS,
+                "--remote-debugging-pipe",
+                f"--user-data-dir={profile}",
+            ],
             pass_fds=(command_read, answer_write),
             stdout=log,
             stderr=log,

@@ -36,6 +36,11 @@ class Shop:
                 self.end_headers()
                 self.wfile.write(shop.html)
 
+            def do_POST(self) -> None:
+                """As a proxy that refuses."""
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_error(403)
+
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
@@ -242,6 +247,24 @@ def test_an_event_that_is_refused_is_dropped_with_a_warning(browser: Browser, pa
     page.run("1")
     assert any("product_id" in line for line in browser.console), browser.console
     assert shop.types() == []
+
+
+def test_an_answer_of_a_proxy_that_is_no_json_is_dropped_too(
+    browser: Browser, page: Page, shop: Shop
+) -> None:
+    page.run(f"purchasePrediction.init({{key: 'any', url: '{shop.origin}', consent: true}})")
+    page.run("purchasePrediction.cart({product_id: 'A'})")
+    until(lambda: "dropped 1 events" in " ".join(browser.console) or page.run("0"))
+    assert stored(page) == 0
+
+
+def test_without_a_key_nothing_is_sent_yet(page: Page, shop: Shop) -> None:
+    """A consent banner may be faster than the shop's own script."""
+    page.run("purchasePrediction.init({key: ''}); purchasePrediction.consent(true)")
+    page.run("purchasePrediction.cart({product_id: 'A', unit_price_cents: 1, currency: 'TRY'})")
+    assert stored(page) == 1
+    page.run(f"purchasePrediction.init({{key: '{KEY}', url: '{shop.collector}'}})")
+    until(lambda: shop.types() == ["cart"])
 
 
 def test_the_script_is_small_and_kept_by_its_tag(shop: Shop) -> None:

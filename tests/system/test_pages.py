@@ -8,13 +8,10 @@ import httpx
 import pytest
 
 from tests.scripts.running_demo import RunningDemo
+from tests.system.browser import HEADLESS
 
 pytestmark = pytest.mark.system
-CHROMIUM = (
-    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-    *("--enable-logging=stderr", "--v=0"),
-)
+CHROMIUM = (*HEADLESS, "--hide-scrollbars", "--enable-logging=stderr", "--v=0")
 
 
 def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -39,8 +39,8 @@ from tests.apps.collector.mangled import (
 
 KEY = "k" * 16
 SEED = int(os.environ.get("FUZZ_SEED", "20260301"))
-REQUESTS, SOAK_REQUESTS = 600, 50_000
-INPUTS, SOAK_INPUTS = 6_000, 1_000_000
+REQUESTS, SOAK_REQUESTS = 400, 50_000
+INPUTS, SOAK_INPUTS = 4_000, 1_000_000
 JUDGE = Judge(datetime(2026, 6, 1, tzinfo=UTC), timedelta(hours=1), b"p" * 32)
 KINDS = ("accepted", "duplicate", "conflict", "refused")
 
@@ -127,7 +127,7 @@ def campaign(client: Client, path: Path, seed: int, requests: int) -> Counter[st
     inbox = Inbox(path)
     for number in range(requests):
         if random.random() < 0.5:
-            events = [good_event(random, 4_000, "good") for _ in range(random.choice([1, 1, 5]))]
+            events = [good_event(random, 40_000, "good") for _ in range(random.choice([1, 1, 5]))]
             if model.content and random.random() < 0.5:
                 events[0] = dict(random.choice(list(model.content.values())))
             expected = [model.status(event) for event in events]

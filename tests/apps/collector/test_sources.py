@@ -92,8 +92,9 @@ def test_other_keys_are_refused_before_the_body_is_read(
 def test_a_beacon_has_its_key_in_the_address_and_a_secret_key_must_not(client: Client) -> None:
     body, headers = json.dumps([event()]), {"Content-Type": "text/plain;charset=UTF-8", "Origin": SHOP}
     assert client.post("/events?key=page-key", content=body, headers=headers).status_code == 202
-    answer = client.post("/events?key=app-key", content=body, headers=headers)
-    assert (answer.status_code, answer.json()["type"]) == (403, "urn:purchase-prediction:key-in-address")
+    for header in ({}, {"X-API-Key": ""}):
+        answer = client.post("/events?key=app-key", content=body, headers=headers | header)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:purchase-prediction:key-in-address")
 
 
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
