@@ -107,3 +107,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "set_aside": SET_ASIDE_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}
+
+LOGGED: Final[dict[str, tuple[str, ...]]] = {
+    "events": ("event_type", "occurred_at", "product_id", "unit_price_cents", "quantity"),
+    "quarantine": ("reason", "refused_at"),
+}
+"""Columns whose smallest and largest values Delta may write into its log: none that tells of a person."""
