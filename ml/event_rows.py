@@ -1,6 +1,7 @@
 """Rows of any file in the columns of an event, not yet judged: one schema for imports and the inbox."""
 
 import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +13,11 @@ from ml.event_store import StoredEvent
 from ml.event_times import to_utc
 from ml.events import UNKNOWN_CATEGORY, EventType, canonical_product_id
 from ml.mapping import PRICE, canonical_event_types, no_column_for
+from ml.pseudonym import PERSONAL, pseudonym
 
 EVENT_ID_KEY: Final = (
-    "sha256 of the row as JSON (every source column as text, sorted by name), first 32 hex digits"
+    "sha256 of the row as JSON (every source column as text, sorted by name), first 32 hex digits;"
+    " with the pseudonym key (HMAC) if the file has customer or session ids"
 )
 OPTIONAL: Final = ("order_id", "customer_id", "session_id", "campaign", "segment")
 _BATCH_ROWS: Final = 100_000
@@ -45,11 +48,15 @@ ROW_SCHEMA: Final[Schema] = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a file: source column by field, the zone and the currency of rows that name none."""
+    """How to read a file: source column by field, the zone and the currency of rows that name none.
+
+    With a `key`, ids that can name a person become pseudonyms, and what is kept of a row is its mapped columns.
+    """
 
     columns: Mapping[str, str]
     timezone: str | None
     currency: str | None
+    key: bytes | None = None
 
 
 def rows_of_file(frame: pl.DataFrame, file: str, reading: Reading) -> pl.DataFrame:
@@ -62,10 +69,12 @@ def rows_of_file(frame: pl.DataFrame, file: str, reading: Reading) -> pl.DataFra
         BadEvents: The column of times cannot be read, or there is no quantity and not every row is a view.
     """
     fields = reading.columns
+    ids = _ids(frame, reading)
+    if reading.key is not None:
+        frame = frame.with_columns(_pseudonyms(frame, fields, reading.key))
     text = {
         name: _text(frame[fields[name]]) for name in (*OPTIONAL, "category", "currency") if name in fields
     }
-    raw = row_json(frame)
     quantity, given = _quantity(frame, fields)
     kind = _event_type(frame, fields, quantity)
     times = frame[fields["occurred_at"]]
@@ -73,8 +82,8 @@ def rows_of_file(frame: pl.DataFrame, file: str, reading: Reading) -> pl.DataFra
         {
             "file": pl.repeat(file, frame.height, dtype=pl.String(), eager=True),
             "row": pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True),
-            "raw": raw,
-            "event_id": _text(frame[fields["event_id"]]) if "event_id" in fields else digests(raw),
+            "raw": row_json(frame if reading.key is None else frame.select(set(fields.values()))),
+            "event_id": ids,
             "event_type": kind,
             "occurred_at": to_utc(times, reading.timezone),
             "occurred_at_given": _given(times),
@@ -113,19 +122,42 @@ def row_json(frame: pl.DataFrame) -> pl.Series:
     return pl.concat(parts)["raw"]
 
 
-def digests(text: pl.Series) -> pl.Series:
-    """The first 32 hex digits of the sha256 of each text."""
+def digests(text: pl.Series, key: bytes | None = None) -> pl.Series:
+    """The first 32 hex digits of the sha256 of each text, of its HMAC where there is a key."""
     parts = [
         pl.Series(
-            [
-                hashlib.sha256(value.encode()).hexdigest()[:32]
-                for value in text.slice(start, _BATCH_ROWS).to_list()
-            ],
+            [_digest(value.encode(), key)[:32] for value in text.slice(start, _BATCH_ROWS).to_list()],
             dtype=pl.String,
         )
         for start in range(0, len(text), _BATCH_ROWS)
     ]
     return pl.concat(parts) if parts else pl.Series(dtype=pl.String)
+
+
+def _digest(text: bytes, key: bytes | None) -> str:
+    return hashlib.sha256(text).hexdigest() if key is None else hmac.digest(key, text, "sha256").hex()
+
+
+def _ids(frame: pl.DataFrame, reading: Reading) -> pl.Series:
+    """Ids of the file, else of what the rows hold; not to be guessed from where a row names a person."""
+    if "event_id" in reading.columns:
+        return _text(frame[reading.columns["event_id"]])
+    named = any(name in reading.columns for name in PERSONAL)
+    return digests(row_json(frame), reading.key if named else None)
+
+
+def _pseudonyms(frame: pl.DataFrame, fields: Mapping[str, str], key: bytes) -> list[pl.Series]:
+    """The source columns of ids that can name a person, in hiding; each distinct id is hashed once."""
+    hidden = []
+    for name in PERSONAL:
+        if name in fields:
+            ids = _text(frame[fields[name]])
+            distinct = ids.drop_nulls().unique()
+            made = pl.Series([pseudonym(text, key, name) for text in distinct.to_list()], dtype=pl.String)
+            hidden.append(
+                ids.replace_strict(distinct, made, default=None, return_dtype=pl.String).alias(fields[name])
+            )
+    return hidden
 
 
 def _as_text(frame: pl.DataFrame, name: str) -> pl.Expr:

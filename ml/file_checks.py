@@ -11,6 +11,7 @@ from ml.errors import BadEvents
 from ml.events import EventType
 from ml.lake import Lake
 from ml.months import empty_months, months_apart, shop_month
+from ml.pseudonym import PERSONAL, made_with
 from ml.settings import MlSettings
 
 REFUSES_ROWS: Final[dict[str, str]] = {
@@ -23,7 +24,9 @@ REFUSES_ROWS: Final[dict[str, str]] = {
 PASSES: Final = frozenset({"isolated-dates", "one-product", "one-month", "empty-months"})
 """Checks that, when allowed, let everything through."""
 
-ALLOWABLE: Final = frozenset(REFUSES_ROWS) | PASSES
+OTHER_PSEUDONYMS: Final = "other-pseudonyms"
+
+ALLOWABLE: Final = frozenset(REFUSES_ROWS) | PASSES | {OTHER_PSEUDONYMS}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,23 @@ def known(lake: Lake, settings: MlSettings) -> Known:
         products=frozenset(products),
         currency=currency[0] if len(currency) else None,
     )
+
+
+def check_pseudonyms(lake: Lake, key: bytes, allow: frozenset[str]) -> None:
+    """Nothing for a lake whose ids of people this key made: with another one known rows would look new.
+
+    Raises:
+        BadEvents: `other-pseudonyms`, unless it is allowed.
+    """
+    for name in PERSONAL:
+        one = lake.read("events", [name]).filter(pl.col(name).is_not_null()).limit(1).collect()
+        if one.height and not made_with(one.item(), key) and OTHER_PSEUDONYMS not in allow:
+            raise BadEvents(
+                OTHER_PSEUDONYMS,
+                f"the {name}s of the lake were not made with this pseudonym key, so rows that it has would be taken"
+                " again; use the key it was filled with, start a new lake (ML_STATE), or, for a file that it surely"
+                f" has not, pass --allow {OTHER_PSEUDONYMS}",
+            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,13 +17,14 @@ from ml.errors import BadEvents, LakeMoved, StoreUnavailable
 from ml.event_batch import EventBatch, IngestReport, event_batch
 from ml.event_files import find_files, read_file
 from ml.event_rows import Reading, rows_of_events, rows_of_file
-from ml.event_store import Inbox
+from ml.event_store import Inbox, StoredEvent
 from ml.events import CURRENCY_PATTERN
-from ml.file_checks import ALLOWABLE, FileChecks, Known, known
+from ml.file_checks import ALLOWABLE, FileChecks, Known, check_pseudonyms, known
 from ml.lake import Lake
 from ml.mapping import map_columns
 from ml.months import months_apart, shop_month
 from ml.progress import Progress
+from ml.pseudonym import is_pseudonym, pseudonymised
 from ml.quality import judge_rows
 from ml.settings import MlSettings
 
@@ -47,6 +48,7 @@ class _Import:
     allow: frozenset[str]
     now: datetime
     progress: Progress
+    key: bytes | None
 
     def __post_init__(self) -> None:
         if unknown := sorted(self.allow - ALLOWABLE):
@@ -74,7 +76,7 @@ class _Import:
             columns = map_columns(frame.columns, self.mapping)
             self._check_currency(columns, frame.columns)
             name = file.name if self.path == file else str(file.relative_to(self.path))
-            parts.append(rows_of_file(frame, name, Reading(columns, self.timezone, self.currency)))
+            parts.append(rows_of_file(frame, name, Reading(columns, self.timezone, self.currency, self.key)))
             derived = derived or "event_id" not in columns
         self.progress(len(files), len(files), "read files")
         return pl.concat(parts), derived
@@ -117,9 +119,11 @@ def import_file(
         BadEvents: The file as a whole cannot be taken; nothing was written.
         StoreUnavailable: The lake cannot be written; its rows are what they were.
     """
-    job = _Import(path, settings, mapping, timezone, currency, allow, now, progress)
+    key = settings.pseudonym_secret()
+    job = _Import(path, settings, mapping, timezone, currency, allow, now, progress, key)
 
     def taken() -> IngestReport:
+        check_pseudonyms(lake, key, allow)
         batch = job.batch(known(lake, settings))
         progress(0, batch.events.height, "write events")
         report = batch.settle(lake, now)
@@ -140,15 +144,17 @@ def accepted_events(
     allow: frozenset[str],
     now: datetime,
     progress: Progress,
+    key: bytes | None = None,
 ) -> pl.DataFrame:
     """What `import_file` would take into an empty lake, in `EVENT_SCHEMA`, oldest first; nothing is written.
 
-    Sent through the collector under these ids, the same events are duplicates in a later import of the file.
+    Sent through the collector under these ids, the same events are duplicates in a later import of the file by the
+    same pseudonym `key`; without one, ids of people are what the file says, for what is not stored.
 
     Raises:
         BadEvents: As `import_file`.
     """
-    job = _Import(path, settings, mapping, timezone, currency, allow, now, progress)
+    job = _Import(path, settings, mapping, timezone, currency, allow, now, progress, key)
     events = job.batch(_NOTHING_KNOWN).events
     return (
         events.unique("event_id", keep="first", maintain_order=True)
@@ -184,7 +190,7 @@ def _drain_batch(
     stored = inbox.after(_taken(inbox, lake, app_id), INBOX_BATCH)
     if not stored:
         return None
-    rows = rows_of_events(stored, "inbox")
+    rows = rows_of_events(_pseudonymised(stored, settings), "inbox")
     reasons = _refuse_strays(rows, judge_rows(rows, settings.excluded_categories), lake, settings)
     ids = pl.Series([f"{app_id}-{item.seq}" for item in stored])
     txn = app_id, stored[-1].seq
@@ -203,6 +209,14 @@ def _again_if_moved(attempt: Callable[[], Result]) -> Result:
             _LOG.info("lake_moved", extra={"reason": str(error), "attempts_left": left})
             time.sleep(random.uniform(0, 0.05 * (MOST_ATTEMPTS - left)))  # noqa: S311 - so that racers part
     raise AssertionError
+
+
+def _pseudonymised(stored: list[StoredEvent], settings: MlSettings) -> list[StoredEvent]:
+    """The collector hides ids of people; what a release before that accepted has them as they were sent."""
+    if all(is_pseudonym(item.event.customer_id) and is_pseudonym(item.event.session_id) for item in stored):
+        return stored
+    key = settings.pseudonym_secret()
+    return [replace(item, event=pseudonymised(item.event, key)) for item in stored]
 
 
 def _taken(inbox: Inbox, lake: Lake, app_id: str) -> int:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml.location import Location
+from ml.pseudonym import KEY_FILE, read_key
 
 
 class MlSettings(BaseSettings):
@@ -56,6 +57,12 @@ class MlSettings(BaseSettings):
     trusted_events: tuple[str, ...] = Field(
         default=(), description="Ids of events that are learned from, although they look like entry errors."
     )
+    pseudonym_key: SecretStr | None = Field(
+        default=None, description="Makes customer and session ids pseudonyms; the collector's own key."
+    )
+    pseudonym_key_file: Path | None = Field(
+        default=None, description="File with that key, where it is not in a variable."
+    )
     random_seed: int = Field(default=7, ge=0)
     gate_fit_seconds: float = Field(
         default=600.0, gt=0, description="A model whose fits in the backtest take longer is refused."
@@ -72,6 +79,15 @@ class MlSettings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
         return ZoneInfo(self.shop_zone)
+
+    def pseudonym_secret(self) -> bytes:
+        """The key of the pseudonyms; without one in the settings, a file of it is made once in `state`.
+
+        Raises:
+            BadPseudonymKey: The key or its file is too short or cannot be read.
+        """
+        given = self.pseudonym_key and self.pseudonym_key.get_secret_value()
+        return read_key(given, self.pseudonym_key_file, self.state / KEY_FILE)
 
     @property
     def inbox(self) -> Path:

@@ -120,15 +120,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Send; 0 when all were taken, 1 when one was not or the file is refused."""
     options = _parser().parse_args(arguments)
     try:
+        settings = MlSettings()
         frame = accepted_events(
             options.events,
-            MlSettings(),
+            settings,
             mapping=dict(pair.split("=", 1) for pair in options.map),
             timezone=options.timezone,
             currency=options.currency,
             allow=frozenset(options.allow),
             now=datetime.now(UTC),
             progress=silent,
+            key=settings.pseudonym_secret(),
         )
         chosen = frame.tail(options.newest) if options.newest else frame
         headers = {"X-API-Key": os.environ.get(KEY_VARIABLE, "")}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import SecretStr
 
 from ml.event_batch import IngestReport
 from ml.ingest import import_file
@@ -13,7 +14,8 @@ from ml.progress import silent
 from ml.settings import MlSettings
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SETTINGS = MlSettings(shop_zone="UTC")
+KEY = "k" * 32
+SETTINGS = MlSettings(shop_zone="UTC", pseudonym_key=SecretStr(KEY))
 
 ROW: dict[str, Any] = {
     "event_time": datetime(2026, 6, 15, 10, tzinfo=UTC),

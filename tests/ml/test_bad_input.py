@@ -21,12 +21,10 @@ from ml.ingest import accepted_events
 from ml.lake import Lake
 from ml.panel import build_panel, history_of_events, load_history
 from ml.progress import silent
-from ml.settings import MlSettings
 from ml.snapshot import Snapshot, snapshot_bytes
 from tests.ml.small_models import small_bundle
-from tests.ml.small_shop import take, write
+from tests.ml.small_shop import SETTINGS, take, write
 
-SETTINGS = MlSettings(shop_zone="UTC")
 START = datetime(2023, 1, 10, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CANDIDATES = ("naive", "ses", "empirical", "tsb")

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, Field
 from deltalake.schema import PrimitiveType
+from pydantic import SecretStr
 
 from apps.forecast.main import create
 from ml.bundle import CARD, unpack
@@ -33,7 +34,7 @@ from tests.apps.forecast.store import DATA_VERSION, VERSION, Shop, stored_shop
 from tests.ml.previous import previous
 from tests.ml.test_events import event
 
-SETTINGS = MlSettings()
+SETTINGS = MlSettings(pseudonym_key=SecretStr("k" * 32))
 CONTRACTED: set[str] = set()
 """`table.column` of the lake that the last release has and does not use any more."""
 

@@ -1,6 +1,7 @@
 """Rows of any file and of the inbox come out in one form."""
 
 import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,8 @@ from ml.event_rows import ROW_SCHEMA, Reading, digests, row_json, rows_of_events
 from ml.event_store import StoredEvent
 from ml.events import canonical_product_id
 from ml.mapping import map_columns
-from tests.ml.small_shop import row
+from ml.pseudonym import pseudonym
+from tests.ml.small_shop import KEY, row
 from tests.ml.test_events import event
 
 
@@ -61,6 +63,30 @@ def test_ids_of_one_file_are_pinned() -> None:
     """A release that spells rows differently would take every old file in a second time."""
     rows = read(row(price=0.1, note=None, flag=True, at=datetime(2026, 1, 1)))  # noqa: DTZ001
     assert rows["event_id"][0] == "b676fcf587a330c0e0cc505ec3704c82"
+
+
+def test_with_a_key_people_are_hidden_and_other_columns_not_kept() -> None:
+    sent = pl.DataFrame([row(customer_id=13085.0, user_session="s-1", email="ali@shop.example")])
+    columns = map_columns(sent.columns, {})
+    plain = rows_of_file(sent, "shop.csv", Reading(columns, None, None))
+    hidden = rows_of_file(sent, "shop.csv", Reading(columns, None, None, KEY.encode())).row(0, named=True)
+    assert hidden["customer_id"] == pseudonym("13085", KEY.encode())
+    assert hidden["session_id"] == pseudonym("s-1", KEY.encode(), "session_id")
+    assert json.loads(hidden["raw"]) == {
+        name: value for name, value in json.loads(plain["raw"][0]).items() if name != "email"
+    } | {"customer_id": hidden["customer_id"], "user_session": hidden["session_id"]}
+    text = plain["raw"][0].encode()
+    assert hidden["event_id"] == hmac.new(KEY.encode(), text, hashlib.sha256).hexdigest()[:32]
+
+
+def test_a_file_without_people_has_the_same_ids_with_and_without_a_key() -> None:
+    """What earlier releases took in under these ids is known again."""
+    sent = pl.DataFrame([without("customer_id", note="x")])
+    columns = map_columns(sent.columns, {})
+    plain, keyed = (
+        rows_of_file(sent, "shop.csv", Reading(columns, None, None, key)) for key in (None, KEY.encode())
+    )
+    assert plain["event_id"].to_list() == keyed["event_id"].to_list()
 
 
 def test_digests_do_not_depend_on_the_batch() -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from ml.errors import BadEvents
 from ml.file_checks import ALLOWABLE
 from ml.lake import Lake
-from tests.ml.small_shop import NOW, content, good_rows, row, take, write
+from tests.ml.small_shop import NOW, SETTINGS, content, good_rows, row, take, write
 from tests.ml.test_lake import tree
 
 Rows = list[dict[str, Any]]
@@ -208,4 +209,20 @@ def test_an_unknown_check_to_allow_is_named(tmp_path: Path) -> None:
 
 def test_every_check_that_can_be_allowed_is_tried_here() -> None:
     tried = {"future-dates", "quantity-range", "mixed-currencies", "isolated-dates"}
-    assert tried | {"one-product", "one-month", "empty-months"} == ALLOWABLE
+    assert tried | {"one-product", "one-month", "empty-months", "other-pseudonyms"} == ALLOWABLE
+
+
+@pytest.mark.parametrize("personal", ["customer_id", "user_session"])
+def test_rows_of_a_lake_of_other_pseudonyms_are_not_taken_twice(tmp_path: Path, personal: str) -> None:
+    nameless = [
+        {name: value for name, value in good.items() if name != "customer_id"} for good in good_rows()
+    ]
+    file = write(tmp_path / "shop.parquet", [good | {personal: "c-1"} for good in nameless])
+    lake, other = Lake(tmp_path / "lake"), SETTINGS.model_copy(update={"pseudonym_key": SecretStr("o" * 32)})
+    assert take(file, lake).accepted == 9
+    assert take(file, lake).duplicate == 9
+    with pytest.raises(BadEvents, match="use the key it was filled with") as refusal:
+        take(file, lake, settings=other)
+    assert refusal.value.check == "other-pseudonyms"
+    allowed = frozenset({"other-pseudonyms"})
+    assert take(file, lake, settings=other, allow=allowed).accepted == 9, "as the refusal said"

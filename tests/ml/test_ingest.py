@@ -12,7 +12,7 @@ from ml.events import Event
 from ml.ingest import accepted_events, drain_inbox
 from ml.lake import Lake
 from ml.progress import silent
-from tests.ml.small_shop import NOW, SETTINGS, content, good_rows, row, take, write
+from tests.ml.small_shop import KEY, NOW, SETTINGS, good_rows, row, take, write
 from tests.ml.test_events import event
 
 
@@ -117,7 +117,15 @@ def test_events_sent_through_the_collector_first_are_duplicates_in_the_file(
 ) -> None:
     file = write(tmp_path / "shop.parquet", [*good_rows(), good_rows()[0], row(price=0)])
     accepted = accepted_events(
-        file, SETTINGS, mapping={}, timezone=None, currency=None, allow=frozenset(), now=NOW, progress=silent
+        file,
+        SETTINGS,
+        mapping={},
+        timezone=None,
+        currency=None,
+        allow=frozenset(),
+        now=NOW,
+        progress=silent,
+        key=KEY.encode(),
     )
     assert accepted.height == 9
     assert accepted["occurred_at"].is_sorted()

@@ -14,8 +14,7 @@ import pytest
 
 from ml.lake import Lake
 from ml.panel import build_panel, load_history
-from ml.settings import MlSettings
-from tests.ml.small_shop import NOW, take
+from tests.ml.small_shop import NOW, SETTINGS, take
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ZONES = {"online_retail_ii": "Europe/London", "olist": "America/Sao_Paulo"}
@@ -55,7 +54,7 @@ if FOUND:
     @pytest.mark.parametrize("name", FOUND)
     def test_a_real_file_goes_in_whole_and_its_panel_agrees_with_sql(tmp_path: Path, name: str) -> None:
         file, zone = DATA / name / "events.parquet", ZONES[name]
-        settings, lake = MlSettings(shop_zone=zone), Lake(tmp_path / "lake")
+        settings, lake = SETTINGS.model_copy(update={"shop_zone": zone}), Lake(tmp_path / "lake")
         start = time.monotonic()
         report = take(file, lake, settings=settings, timezone=zone)
         seconds = time.monotonic() - start

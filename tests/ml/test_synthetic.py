@@ -15,11 +15,10 @@ from ml.lake import Lake
 from ml.months import shop_month
 from ml.panel_frame import panel_of
 from ml.quality import check_panel
-from ml.settings import MlSettings
 from ml.synthetic import make_events
 from ml.synthetic_month import COLUMNS, ZONE
 from ml.synthetic_shop import CATEGORIES, make_shop
-from tests.ml.small_shop import NOW, take
+from tests.ml.small_shop import NOW, SETTINGS, take
 
 
 def share(condition: pl.Series) -> float:
@@ -82,7 +81,7 @@ def test_every_row_is_an_event_as_the_contract_wants_it(folder: Path) -> None:
 
 
 def test_the_import_takes_every_row_without_an_option(folder: Path, tmp_path: Path) -> None:
-    report = take(folder, Lake(tmp_path / "lake"), settings=MlSettings())
+    report = take(folder, Lake(tmp_path / "lake"), settings=SETTINGS.model_copy(update={"shop_zone": ZONE}))
     assert (report.accepted, report.refused, report.event_id_key) == (report.rows, {}, None)
     assert ALLOWABLE, "none of which was needed"
 
