@@ -62,6 +62,14 @@ class VersionGone(StoreUnavailable):
         self.table, self.version = table, version
 
 
+class UnknownDataVersion(MlError):
+    """The lake has no note of a data version."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the lake has no data version {name!r}; was it made in another lake?")
+        self.name = name
+
+
 class IdConflict(MlError):
     """An event id came again with other content."""
 

@@ -51,6 +51,12 @@ class Lake:
         """
         return type(self)(self.root, versions)
 
+    def tables(self) -> list[str]:
+        """Names of the tables that were written, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(folder.name for folder in self.root.iterdir() if self.exists(folder.name))
+
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
         return self.version(table) is not None
@@ -64,6 +70,11 @@ class Lake:
         """The version of the newest application transaction of `app_id`, None when there was none."""
         delta = self._open(table)
         return None if delta is None else delta.transaction_version(app_id)
+
+    def files(self, table: str, version: int | None = None) -> list[Path]:
+        """The data files of a version, also of those that were removed since; none before the first write."""
+        delta = self._open(table, version)
+        return [] if delta is None else files_of(delta)
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, *, version: int | None = None
@@ -107,6 +118,16 @@ class Lake:
     def overwrite(self, table: str, frame: pl.DataFrame) -> None:
         """Replace all rows in one commit; older versions stay readable."""
         self._write(table, frame, "overwrite", _ANY)
+
+    @contextmanager
+    def delta(self, table: str) -> Iterator[DeltaTable]:
+        """The table for its upkeep (`ml.delta`), held against other writers.
+
+        Raises:
+            StoreUnavailable: It was never written, or what is done with it fails.
+        """
+        with self.lock(), self._errors():
+            yield DeltaTable(self._path(table))
 
     def restore(self, table: str, version: int | None) -> None:
         """Make the rows those of an older `version` again, as one more commit; None removes the table."""
