@@ -124,8 +124,8 @@ are of what was found, `data_versions` (JSON) are the names of those that lost t
 """
 
 ERASED_IDS_SCHEMA: Final[Schema] = {"digest": pl.String()}
-"""One row per event that an erasure made anonymous: the sha256 of the id that it came with, so that a re-send is
-known. No row says which event that is now."""
+"""One row per event that an erasure made anonymous: of the id that it came with 32 digits of the sha256, so that a
+re-send is known. No row says which event that is now."""
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,

@@ -3,8 +3,10 @@
 `ml.lake` reads and writes rows; with it this is the only module that imports `deltalake`.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -68,8 +70,8 @@ def scan(delta: DeltaTable, known: Schema) -> pl.LazyFrame:
     return scan_files(files, delta).with_columns(unwritten)
 
 
-def scan_files(files: Iterable[Path], delta: DeltaTable) -> pl.LazyFrame:
-    """Data files of a table, of whichever version, in its columns."""
+def scan_files(files: Iterable[Path], delta: DeltaTable, path_as: str | None = None) -> pl.LazyFrame:
+    """Data files of a table, of whichever version, in its columns, and each row's file in a column `path_as`."""
     schema = schema_of(delta)
     partitions = {name: schema[name] for name in delta.metadata().partition_columns}
     return pl.scan_parquet(
@@ -79,7 +81,8 @@ def scan_files(files: Iterable[Path], delta: DeltaTable) -> pl.LazyFrame:
         schema={name: kind for name, kind in schema.items() if name not in partitions},
         missing_columns="insert",
         glob=False,
-    ).select(list(schema))
+        include_file_paths=path_as,
+    ).select([*schema, *([] if path_as is None else [path_as])])
 
 
 def files_of(delta: DeltaTable) -> list[Path]:
@@ -104,12 +107,63 @@ def compact(delta: DeltaTable, target_bytes: int) -> None:
 
 
 def vacuum(delta: DeltaTable, keep: Iterable[int], hours: int) -> int:
-    """Remove files that neither a version of `keep` nor one of the newest `hours` has; how many."""
-    removed = delta.vacuum(
-        retention_hours=hours,
-        dry_run=False,
-        enforce_retention_duration=False,
-        full=True,
-        keep_versions=sorted(keep),
-    )
-    return len(removed)
+    """Remove files that neither a version of `keep` nor one of the newest `hours` has; how many.
+
+    Files that are in no version, as a killed writer leaves them, go when they are older.
+    """
+    folder, versions = Path(unquote(delta.table_uri.removeprefix("file://"))), sorted(keep)
+    chosen = partial(delta.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=versions)
+    unneeded = [file for name in chosen(dry_run=True) if (file := folder / unquote(name)).exists()]
+    if unneeded:
+        chosen(dry_run=False)
+    return sum(not file.exists() for file in unneeded)
+
+
+def rows_on_disk(delta: DeltaTable, path_as: str) -> pl.LazyFrame:
+    """The rows of every data file in the table's folder, whichever version it is of, or none."""
+    folder = Path(unquote(delta.table_uri.removeprefix("file://")))
+    return scan_files(sorted(data_files(folder)), delta, path_as)
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Data files below a folder, with those that no version has."""
+    return [file for file in folder.rglob("*.parquet") if "_delta_log" not in file.parts]
+
+
+def replace_rows(delta: DeltaTable, keys: Sequence[str], rows: pl.DataFrame, note: Mapping[str, str]) -> None:
+    """Give rows other values in one commit; only files that hold one of them are written anew.
+
+    Args:
+        delta: The table.
+        keys: Columns that name a row.
+        rows: The keys of each row under their names, and new values in columns `new_<column>`.
+        note: Kept with the commit.
+    """
+    values = {name.removeprefix("new_"): f"s.{name}" for name in rows.columns if name.startswith("new_")}
+    delta.merge(
+        rows,
+        " AND ".join(f"t.{key} = s.{key}" for key in keys),
+        source_alias="s",
+        target_alias="t",
+        commit_properties=Terms(note=note).properties(),
+    ).when_matched_update(values).execute()
+
+
+def forget_in_log(delta: DeltaTable, word: bytes) -> int:
+    """Take smallest and largest values out of entries of the log that hold a word; how many entries did.
+
+    Tables of a release before `LOGGED` have values of every column there. They only serve to pass over files.
+    """
+    log = Path(unquote(delta.table_uri.removeprefix("file://"))) / "_delta_log"
+    entries = [file for file in log.glob("*.json") if word in file.read_bytes()]
+    for entry in entries:
+        lines = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+        for line in lines:
+            line.get("add", {}).pop("stats", None)
+        unfinished = entry.with_suffix(".unfinished")
+        unfinished.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        unfinished.replace(entry)
+    if entries:  # every entry is kept (`_KEEP_LOG`), so checkpoints only save time
+        for file in [*log.glob("*.checkpoint*.parquet"), *log.glob("_last_checkpoint")]:
+            file.unlink()
+    return len(entries)

@@ -70,6 +70,18 @@ class UnknownDataVersion(MlError):
         self.name = name
 
 
+class BadKeepFile(MlError):
+    """A file of data versions to keep that cannot be read."""
+
+
+class BadCustomer(MlError):
+    """What was given is not the id of one customer."""
+
+
+class BadQuestion(MlError):
+    """Options that do not go together."""
+
+
 class IdConflict(MlError):
     """An event id came again with other content."""
 

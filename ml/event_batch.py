@@ -130,7 +130,7 @@ class EventBatch:
 
         Of an id that comes twice in the batch the first counts.
         """
-        stored, events = self._stored(lake), self.events
+        stored, events = self._stored(lake), self._not_erased(lake)
         fresh = events.filter(events["event_id"].is_first_distinct()).join(stored, on="event_id", how="anti")
         again = events.join(fresh, on=INDEX, how="anti")
         before = pl.concat([stored, fresh.select(stored.columns)])
@@ -142,6 +142,13 @@ class EventBatch:
         return fresh.drop(INDEX).sort("event_month", "product_id", "occurred_at", "event_id"), pl.concat(
             [pl.Series(INDEX, dtype=pl.get_index_type()), *conflicts]
         )
+
+    def _not_erased(self, lake: Lake) -> pl.DataFrame:
+        """Without what an erasure made anonymous: such an event is neither taken nor kept as refused again."""
+        if not lake.exists("erased_ids"):
+            return self.events
+        erased = lake.read("erased_ids").collect()["digest"]
+        return self.events.filter(~digests(self.events["event_id"]).is_in(erased.implode()))
 
     def _stored(self, lake: Lake) -> pl.DataFrame:
         """Id and content of the lake's events that have an id of this batch."""

@@ -117,4 +117,4 @@ def _vacuumed(lake: Lake, table: str, kept: Iterable[Note], days: int) -> int:
 
 
 def _bytes(lake: Lake) -> int:
-    return sum(file.stat().st_size for file in lake.root.rglob("*.parquet"))
+    return sum(file.stat().st_size for file in delta.data_files(lake.root))
