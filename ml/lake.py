@@ -55,7 +55,9 @@ class Lake:
         """Names of the tables that were written, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(folder.name for folder in self.root.iterdir() if self.exists(folder.name))
+        return sorted(
+            folder.name for folder in self.root.iterdir() if folder.is_dir() and self.exists(folder.name)
+        )
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
