@@ -17,7 +17,7 @@ until `retain`. Safe beside an ingest, which waits for its turn.
 """
 RETAIN = """\
 Remove files that no version of the newest days and no kept data version needs. Kept are those of --keep, those of
---keep-file (the JSON that `python -m scripts.kept_data` prints: what live and held-back releases were trained on) and
+--keep-file (the JSON that `python -m scripts.promote kept` prints: what live and held-back releases were trained on) and
 those of the registry's champion and challenger. A name that the lake does not know stops it before anything is removed.
 """
 ERASE = """\

@@ -86,7 +86,7 @@ class MlSettings(BaseSettings):
         Raises:
             BadPseudonymKey: The key or its file is too short or cannot be read.
         """
-        given = self.pseudonym_key and self.pseudonym_key.get_secret_value()
+        given = None if self.pseudonym_key is None else self.pseudonym_key.get_secret_value()
         return read_key(given, self.pseudonym_key_file, self.state / KEY_FILE)
 
     @property
