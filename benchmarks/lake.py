@@ -19,6 +19,7 @@ import polars as pl
 
 from ml.columns import EVENT_SCHEMA
 from ml.erasure import erase
+from ml.inbox_erasure import FileErasure
 from ml.lake import Lake
 from ml.upkeep import compact, retain
 
@@ -100,7 +101,7 @@ def main() -> None:
     said["read_compacted"] = timed(read)
     said["retain"] = timed(lambda: retain(lake, [], 0, now)) | size(lake)
     customer = lake.read("events", ["customer_id"]).head(1).collect().item()
-    nowhere = options.folder / "no-inbox.sqlite"
+    nowhere = FileErasure(options.folder / "no-inbox.sqlite")
     said["erase"] = timed(lambda: erase(lake, nowhere, [customer], "UTC", now)) | size(lake)
     print(json.dumps(said, indent=1))
 

@@ -25,7 +25,7 @@ from ml import delta
 from ml.columns import ERASED_IDS_SCHEMA, ERASURE_SCHEMA
 from ml.errors import StoreUnavailable
 from ml.event_rows import digests
-from ml.inbox_erasure import erase_in_inbox, inbox_events_of
+from ml.inbox_erasure import InboxErasure
 from ml.lake import Lake
 from ml.pseudonym import PERSONAL
 from ml.version_table import mark_lost, with_files
@@ -62,12 +62,12 @@ class Erased:
         return asdict(self)
 
 
-def erase(lake: Lake, inbox: Path, customers: Sequence[str], zone: str, now: datetime) -> Erased:
+def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, now: datetime) -> Erased:
     """Make a customer's events anonymous in the lake and the inbox, and remove every file that had them.
 
     Args:
         lake: The lake; nothing else is written to it meanwhile.
-        inbox: File of the inbox, which may be in use; it need not exist.
+        inbox: The inbox, which may be in use.
         customers: The pseudonym; then the id itself, if events are there from before ids were hidden.
         zone: The shop's zone, for its days.
         now: Aware instant.
@@ -88,7 +88,7 @@ def erase(lake: Lake, inbox: Path, customers: Sequence[str], zone: str, now: dat
             _replace(lake, "quarantine", _blanked(rows["quarantine"]), plan.erasure)
         for table, found in rows.items():
             _remove_files(lake, table, found, customers)
-        erase_in_inbox(inbox, customers, zone)
+        inbox.erase(customers, zone)
         left = _left_in(lake, inbox, customers)
         if not left:
             _record(lake, plan, "done", now)
@@ -108,14 +108,14 @@ class _Plan:
 
     @classmethod
     def of(
-        cls, customers: Sequence[str], rows: dict[str, pl.DataFrame], inbox: Path, lost: list[str]
+        cls, customers: Sequence[str], rows: dict[str, pl.DataFrame], inbox: InboxErasure, lost: list[str]
     ) -> "_Plan":
         counts = {table: found[_KEYS[table][0]].n_unique() for table, found in rows.items()}
         return cls(
             erasure=uuid.uuid4().hex,
             customer=_sha256(customers[0]),
             events=counts.get("events", 0),
-            inbox_events=inbox_events_of(inbox, customers),
+            inbox_events=inbox.count(customers),
             refused_rows=counts.get("quarantine", 0),
             data_versions=sorted(set(lost)),
         )
@@ -232,10 +232,9 @@ def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequenc
         delta.forget_in_log(opened, customers[0].encode())
 
 
-def _left_in(lake: Lake, inbox: Path, customers: Sequence[str]) -> list[str]:
-    """Files of both stores that still have the customer: rows, entries of Delta's logs, the inbox and its log."""
-    named = [*lake.root.glob("*/_delta_log/*.json"), *(Path(f"{inbox}{end}") for end in ("", "-wal"))]
+def _left_in(lake: Lake, inbox: InboxErasure, customers: Sequence[str]) -> list[str]:
+    """Where both stores still have the customer: rows of any file, entries of Delta's logs, the inbox."""
     word = customers[0].encode()
-    found = [file for file in named if file.exists() and word in file.read_bytes()]
+    logs = [str(file) for file in lake.root.glob("*/_delta_log/*.json") if word in file.read_bytes()]
     rows = [_rows_of(lake, table, customers)[_FILE] for table in _KEYS if lake.exists(table)]
-    return sorted({*map(str, found), *(file for files in rows for file in files)})
+    return sorted({*logs, *inbox.left_in(customers), *(file for files in rows for file in files)})

@@ -1,44 +1,24 @@
 """The inbox: accepted events on disk, in the order they were accepted, until the lake takes them.
 
-SQLite in WAL mode with `synchronous=FULL`: a commit that returned survives `kill -9` and a power cut.
+`EventStore` is what every inbox does. `Inbox` is the one in a file, SQLite in WAL mode with `synchronous=FULL`:
+a commit that returned survives `kill -9` and a power cut. `ml.postgresql_inbox` has the one in a database.
 """
 
 import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ml.errors import StoreUnavailable
 from ml.events import Event
-
-SCHEMA_VERSION = 1
-"""Grows when a contract takes something away, never when something is added: older releases read on."""
-
-REVISION = "inbox_0001"
-"""The newest migration in `ml/migrations`; a file made here is as if that had made it."""
-
-_SCHEMA = (
-    """CREATE TABLE events (
-        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-        event_id TEXT NOT NULL UNIQUE,
-        content_hash TEXT NOT NULL,
-        body TEXT NOT NULL,
-        source TEXT NOT NULL,
-        accepted_at TEXT NOT NULL
-    ) STRICT""",
-    "CREATE TABLE identity (value TEXT NOT NULL) STRICT",
-    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
-)
-_NEEDED = {
-    "events": {"seq", "event_id", "content_hash", "body", "source", "accepted_at"},
-    "identity": {"value"},
-}
+from ml.inbox_schema import REVISION, SCHEMA_VERSION, SQLITE_TABLES, missing_columns
 
 Status = Literal["accepted", "duplicate", "conflict"]
 
@@ -61,11 +41,70 @@ class StoredEvent:
     accepted_at: datetime
 
 
-def _utc_now() -> datetime:
+class Row(NamedTuple):
+    """An event as an inbox keeps it: its id, the hash of its content and its JSON."""
+
+    event_id: str
+    content_hash: str
+    body: str
+
+
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    """One row per event in the same order."""
+    return [Row(event.event_id, event.content_hash(), event.model_dump_json()) for event in events]
+
+
+def utc_now() -> datetime:
+    """The time at which an event is accepted, unless a test has another clock."""
     return datetime.now(UTC)
 
 
-class Inbox:
+class EventStore(ABC):
+    """Accepted events in the order of their commits; safe to share between threads.
+
+    `seq` grows with every commit: who has read up to n misses nothing that is committed later.
+
+    Attributes:
+        identity: The store's own random name, the same for every process and after a restart.
+        place: Where it is, without a password.
+
+    Raises:
+        StoreUnavailable: From every method, when the store cannot be reached, read or written.
+    """
+
+    identity: str
+    place: str
+
+    def append(self, events: Sequence[Event], source: str) -> list[Receipt]:
+        """`keep` of the events' rows."""
+        return self.keep(rows_of(events), source)
+
+    @abstractmethod
+    def keep(self, rows: Sequence[Row], source: str) -> list[Receipt]:
+        """One receipt per row in the same order; all in one transaction, on disk before this returns.
+
+        Only the first row of an id is kept; a later one, also in `rows`, is a duplicate or a conflict. After an
+        error nothing was kept, unless its text says that this is not known: sending again then tells.
+        """
+
+    @abstractmethod
+    def after(self, seq: int, limit: int) -> list[StoredEvent]:
+        """Up to `limit` events accepted after `seq`, oldest first."""
+
+    @abstractmethod
+    def last_seq(self) -> int:
+        """The newest `seq`, 0 when nothing was accepted yet."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Accepted events."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the file or connection back; the store is not usable afterwards."""
+
+
+class Inbox(EventStore):
     """Accepted events in one SQLite file; safe to share between threads, and between processes by path.
 
     Writers take turns, so `seq` follows the order of commits: who has seen `seq` n misses nothing below n.
@@ -85,9 +124,9 @@ class Inbox:
         *,
         create: bool = True,
         busy_timeout_seconds: float = 10.0,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.path = path
+        self.path, self.place = path, str(path)
         self._create = create
         self._clock = clock
         self._lock = threading.Lock()
@@ -104,35 +143,25 @@ class Inbox:
             self._db.close()
             raise
 
-    def append(self, events: Sequence[Event], source: str) -> list[Receipt]:
-        """One receipt per event in the same order; all in one transaction, on disk before this returns.
-
-        Only the first event of an id is kept; a later one, also in `events`, is a duplicate or a conflict.
-        """
-        hashes = [event.content_hash() for event in events]
+    def keep(self, rows: Sequence[Row], source: str) -> list[Receipt]:
+        """One receipt per row; another writer is waited for."""
         with self._transaction() as db:
-            known = _known_hashes(db, [event.event_id for event in events])
-            receipts, fresh = _judge(events, hashes, known)
+            firsts = first_rows(rows)
+            known = _known_hashes(db, list(firsts))
             accepted_at = self._clock().isoformat()
             db.executemany(
                 "INSERT INTO events (event_id, content_hash, body, source, accepted_at)"
                 " VALUES (?, ?, ?, ?, ?)",
-                [
-                    (events[i].event_id, hashes[i], events[i].model_dump_json(), source, accepted_at)
-                    for i in fresh
-                ],
+                [(*row, source, accepted_at) for row in firsts.values() if row.event_id not in known],
             )
-        return receipts
+        return receipts(rows, known)
 
     def after(self, seq: int, limit: int) -> list[StoredEvent]:
         """Up to `limit` events accepted after `seq`, oldest first."""
         rows = self._rows(
             "SELECT seq, body, source, accepted_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit
         )
-        return [
-            StoredEvent(row_seq, Event.model_validate_json(body), source, datetime.fromisoformat(accepted_at))
-            for row_seq, body, source, accepted_at in rows
-        ]
+        return [stored_event(*row) for row in rows]
 
     def last_seq(self) -> int:
         """The newest `seq`, 0 when nothing was accepted yet."""
@@ -143,7 +172,7 @@ class Inbox:
         return int(self._rows("SELECT count(*) FROM events")[0][0])
 
     def close(self) -> None:
-        """Close the file; the inbox is not usable afterwards."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
@@ -161,7 +190,7 @@ class Inbox:
                     f"inbox {str(self.path)!r} has schema version {version}, this release reads"
                     f" {SCHEMA_VERSION}; use the release that wrote it or another path"
                 )
-            if missing := _missing(db):
+            if missing := missing_columns(_columns(db)):
                 raise StoreUnavailable(
                     f"inbox {str(self.path)!r} has no {missing[0]}; run `python -m ml migrate` first"
                 )
@@ -198,24 +227,17 @@ class Inbox:
 
 
 def _create(db: sqlite3.Connection) -> None:
-    for statement in _SCHEMA:
+    for statement in SQLITE_TABLES:
         db.execute(statement)
     db.execute("INSERT INTO identity (value) VALUES (?)", (uuid.uuid4().hex,))
     db.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (REVISION,))
     db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
-def _missing(db: sqlite3.Connection) -> list[str]:
-    """What this release reads or writes and the file does not have."""
-    rows = db.execute(
+def _columns(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    return db.execute(
         "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
     ).fetchall()
-    return [
-        f"column {column!r} in table {table!r}"
-        for table, columns in _NEEDED.items()
-        for column in sorted(columns)
-        if (table, column) not in rows
-    ]
 
 
 def _known_hashes(db: sqlite3.Connection, event_ids: list[str]) -> dict[str, str]:
@@ -227,22 +249,30 @@ def _known_hashes(db: sqlite3.Connection, event_ids: list[str]) -> dict[str, str
     return dict(rows.fetchall())
 
 
-def _judge(
-    events: Sequence[Event], hashes: Sequence[str], known: dict[str, str]
-) -> tuple[list[Receipt], list[int]]:
-    """One receipt per event, and the positions of those to insert; `known` learns the new ids."""
-    receipts: list[Receipt] = []
-    fresh: list[int] = []
-    for position, (event, content_hash) in enumerate(zip(events, hashes, strict=True)):
-        before = known.get(event.event_id)
-        if before is None:
-            known[event.event_id] = content_hash
-            fresh.append(position)
-        receipts.append(Receipt(event.event_id, _status(before, content_hash)))
-    return receipts, fresh
+def first_rows(rows: Sequence[Row]) -> dict[str, Row]:
+    """The first row of each id."""
+    firsts: dict[str, Row] = {}
+    for row in rows:
+        firsts.setdefault(row.event_id, row)
+    return firsts
+
+
+def receipts(rows: Sequence[Row], known: Mapping[str, str]) -> list[Receipt]:
+    """One receipt per row; `known` has the content hashes of the ids that were accepted before them."""
+    kept = dict(known)
+    answers: list[Receipt] = []
+    for event_id, content_hash, _ in rows:
+        answers.append(Receipt(event_id, _status(kept.get(event_id), content_hash)))
+        kept.setdefault(event_id, content_hash)
+    return answers
 
 
 def _status(before: str | None, content_hash: str) -> Status:
     if before is None:
         return "accepted"
     return "duplicate" if before == content_hash else "conflict"
+
+
+def stored_event(seq: int, body: str, source: str, accepted_at: str) -> StoredEvent:
+    """What a row of the table says."""
+    return StoredEvent(seq, Event.model_validate_json(body), source, datetime.fromisoformat(accepted_at))

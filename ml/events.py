@@ -4,12 +4,12 @@ Only pydantic is imported here, so that the collector's image stays small.
 """
 
 import hashlib
-import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import to_json
 
 from ml.errors import BadEvents
 
@@ -83,9 +83,12 @@ class Event(BaseModel):
 
         Absent optional fields are left out, so a field that the contract gains later keeps old hashes valid.
         """
-        content = self.model_dump(mode="json", exclude={"event_id"}, exclude_none=True)
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        fields = self.__dict__
+        content = {name: fields[name] for name in _CONTENT if fields[name] is not None}
+        return hashlib.sha256(to_json(content)).hexdigest()
+
+
+_CONTENT = sorted(Event.model_fields.keys() - {"event_id"})
 
 
 def check_not_future(event: Event, now: datetime, tolerance: timedelta) -> None:

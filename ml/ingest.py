@@ -17,7 +17,7 @@ from ml.errors import BadEvents, LakeMoved, StoreUnavailable
 from ml.event_batch import EventBatch, IngestReport, event_batch
 from ml.event_files import find_files, read_file
 from ml.event_rows import Reading, rows_of_events, rows_of_file
-from ml.event_store import Inbox, StoredEvent
+from ml.event_store import EventStore, StoredEvent
 from ml.events import CURRENCY_PATTERN
 from ml.file_checks import ALLOWABLE, FileChecks, Known, check_pseudonyms, known
 from ml.lake import Lake
@@ -164,7 +164,7 @@ def accepted_events(
 
 
 def drain_inbox(
-    inbox: Inbox, lake: Lake, settings: MlSettings, *, now: datetime | None = None
+    inbox: EventStore, lake: Lake, settings: MlSettings, *, now: datetime | None = None
 ) -> IngestReport:
     """Take what the inbox accepted since the last drain: each event once, also after a crash at any moment.
 
@@ -184,7 +184,7 @@ def drain_inbox(
 
 
 def _drain_batch(
-    inbox: Inbox, lake: Lake, settings: MlSettings, app_id: str, now: datetime
+    inbox: EventStore, lake: Lake, settings: MlSettings, app_id: str, now: datetime
 ) -> IngestReport | None:
     """Take the next events; None when the lake has all."""
     stored = inbox.after(_taken(inbox, lake, app_id), INBOX_BATCH)
@@ -219,12 +219,12 @@ def _pseudonymised(stored: list[StoredEvent], settings: MlSettings) -> list[Stor
     return [replace(item, event=pseudonymised(item.event, key)) for item in stored]
 
 
-def _taken(inbox: Inbox, lake: Lake, app_id: str) -> int:
+def _taken(inbox: EventStore, lake: Lake, app_id: str) -> int:
     """The last `seq` of this inbox that the lake has."""
     taken, last = lake.last_txn("events", app_id) or 0, inbox.last_seq()
     if taken > last:
         raise StoreUnavailable(
-            f"the lake has taken event {taken} of inbox {str(inbox.path)!r}, which ends at {last}: this is an"
+            f"the lake has taken event {taken} of inbox {inbox.place!r}, which ends at {last}: this is an"
             " older copy; put the newest one back or start a new inbox"
         )
     return taken

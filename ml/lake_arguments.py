@@ -17,8 +17,8 @@ until `retain`. Safe beside an ingest, which waits for its turn.
 """
 RETAIN = """\
 Remove files that no version of the newest days and no kept data version needs. Kept are those of --keep, those of
---keep-file (the JSON that `python -m scripts.promote kept` prints: what live and held-back releases were trained on) and
-those of the registry's champion and challenger. A name that the lake does not know stops it before anything is removed.
+--keep-file (the JSON of `python -m scripts.promote kept`: what live and held-back releases were trained on) and those
+of the registry's champion and challenger. A name that the lake does not know stops it before anything is removed.
 """
 ERASE = """\
 Make the events of one customer anonymous in lake and inbox, and remove every file that had them, also of older

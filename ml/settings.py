@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml.inbox_location import InboxLocation, Password
 from ml.location import Location
 from ml.pseudonym import KEY_FILE, read_key
 
@@ -26,6 +27,14 @@ class MlSettings(BaseSettings):
 
     state: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         default=Path(".state"), description="Folder of the embedded defaults."
+    )
+    inbox: InboxLocation = Field(
+        default_factory=lambda fields: Path(fields["state"]) / "inbox.sqlite",
+        description="Accepted events: a SQLite file or postgresql://USER@HOST[:PORT]/DATABASE, without password.",
+    )
+    inbox_password: SecretStr | None = Field(default=None, description="Password of a PostgreSQL inbox.")
+    inbox_password_file: Path | None = Field(
+        default=None, description="File that holds it; read at every connection, so it can change."
     )
     model_store: Location = Field(
         default_factory=lambda fields: Path(fields["state"]) / "models",
@@ -90,9 +99,9 @@ class MlSettings(BaseSettings):
         return read_key(given, self.pseudonym_key_file, self.state / KEY_FILE)
 
     @property
-    def inbox(self) -> Path:
-        """SQLite file of accepted events."""
-        return self.state / "inbox.sqlite"
+    def inbox_login(self) -> Password:
+        """The password of a PostgreSQL inbox, by reference."""
+        return Password(self.inbox_password, self.inbox_password_file)
 
     @property
     def lake(self) -> Path:

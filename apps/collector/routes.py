@@ -9,7 +9,8 @@ import prometheus_client
 from fastapi import APIRouter
 
 from apps.chassis.access import KEY_HOLDER
-from apps.collector.intake import InboxWriter, Refused, judge, statuses
+from apps.collector.inbox_writer import InboxWriter
+from apps.collector.intake import Refused, judge_all, statuses
 from apps.collector.schemas import Acknowledgement, EventStatus, Sent
 from apps.collector.settings import CollectorSettings
 from ml.errors import IdConflict
@@ -38,7 +39,7 @@ def events_router(
         marked and the others go in; a single bad event is answered with 409 or 422.
         """
         now = datetime.now(UTC)
-        judged = [judge(item, now, tolerance) for item in (sent if isinstance(sent, list) else [sent])]
+        judged = await judge_all(sent if isinstance(sent, list) else [sent], now, tolerance)
         kept = await keep(judged)
         if isinstance(sent, Event):
             refuse_alone(judged[0], kept[0])

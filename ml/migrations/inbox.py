@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
 from ml.errors import StoreUnavailable
+from ml.inbox_location import DatabaseUrl, Password
 
 _LOG = logging.getLogger(__name__)
 _ADVISORY_KEY: Final = 0x1B0_0001  # any number, so long as every release uses this one
@@ -40,6 +41,24 @@ def inbox_url(path: Path) -> sa.URL:
     return sa.URL.create("sqlite", database=str(path))
 
 
+def migrations_of(location: Path | DatabaseUrl, password: Password) -> "InboxMigrations":
+    """The migrations of the inbox that settings name.
+
+    Raises:
+        StoreUnavailable: The password's file cannot be read.
+    """
+    if isinstance(location, Path):
+        return InboxMigrations(inbox_url(location))
+    try:
+        secret, tls = password.read(), location.tls()
+    except OSError as error:
+        raise StoreUnavailable(f"inbox {location} cannot be migrated ({error})") from error
+    url = sa.URL.create(
+        "postgresql+pg8000", location.user, secret, location.host, location.port, location.database
+    )
+    return InboxMigrations(url, connect_args={"ssl_context": tls or False})
+
+
 class InboxMigrations:
     """The migrations of one inbox, a SQLite file or a PostgreSQL database.
 
@@ -49,14 +68,22 @@ class InboxMigrations:
     Args:
         url: Of the database.
         versions: Folder of the migrations.
+        connect_args: What the database's driver is given beside the URL.
 
     Raises:
         StoreUnavailable: From every method, when the database cannot be opened or written.
     """
 
-    def __init__(self, url: sa.URL, *, versions: Path = VERSIONS, busy_timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: sa.URL,
+        *,
+        versions: Path = VERSIONS,
+        busy_timeout_seconds: float = 10.0,
+        connect_args: Mapping[str, Any] | None = None,
+    ) -> None:
         self._url = url
-        self._engine = _engine(url, busy_timeout_seconds)
+        self._engine = _engine(url, busy_timeout_seconds, dict(connect_args or {}))
         self._config = Config()
         self._config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
         self._config.set_main_option("version_locations", str(versions).replace("%", "%%"))
@@ -110,9 +137,9 @@ class InboxMigrations:
             ) from error
 
 
-def _engine(url: sa.URL, busy_timeout_seconds: float) -> sa.Engine:
+def _engine(url: sa.URL, busy_timeout_seconds: float, connect_args: dict[str, Any]) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, poolclass=sa.NullPool)
+        return sa.create_engine(url, poolclass=sa.NullPool, connect_args=connect_args)
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": busy_timeout_seconds})
 
     @sa.event.listens_for(engine, "connect")

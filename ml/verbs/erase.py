@@ -3,14 +3,16 @@
 import logging
 import sys
 from argparse import Namespace
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ml.erasure import erase
 from ml.errors import BadCustomer
-from ml.event_store import Inbox
+from ml.inbox_erasure import inbox_erasure
 from ml.ingest import drain_inbox
 from ml.lake import Lake
+from ml.open_inbox import open_inbox
 from ml.pseudonym import is_pseudonym, pseudonym
 from ml.settings import MlSettings
 from ml.verbs import Answer
@@ -26,9 +28,11 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     customers = _named(options.customer_file, settings)
     lake = Lake(settings.lake)
     with lake.lock():
-        if settings.inbox.exists():
-            _drain(lake, settings)
-        erased = erase(lake, settings.inbox, customers, settings.shop_zone, datetime.now(UTC))
+        if not (isinstance(settings.inbox, Path) and not settings.inbox.exists()):
+            with closing(open_inbox(settings.inbox, settings.inbox_login)) as inbox:
+                drain_inbox(inbox, lake, settings)
+        events = inbox_erasure(settings.inbox, settings.inbox_login)
+        erased = erase(lake, events, customers, settings.shop_zone, datetime.now(UTC))
     _LOG.info(
         "erased", extra={"erasure": erased.erasure, "events": erased.events, "left": len(erased.left_in)}
     )
@@ -41,11 +45,3 @@ def _named(file: Path, settings: MlSettings) -> list[str]:
     if not given or "\n" in given:
         raise BadCustomer(f"{str(file)!r} holds {len(given.splitlines())} lines; one customer's id is needed")
     return [given] if is_pseudonym(given) else [pseudonym(given, settings.pseudonym_secret()), given]
-
-
-def _drain(lake: Lake, settings: MlSettings) -> None:
-    inbox = Inbox(settings.inbox)
-    try:
-        drain_inbox(inbox, lake, settings)
-    finally:
-        inbox.close()

@@ -5,9 +5,9 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from ml.event_batch import IngestReport
-from ml.event_store import Inbox
 from ml.ingest import drain_inbox, import_file
 from ml.lake import Lake
+from ml.open_inbox import open_inbox
 from ml.settings import MlSettings
 from ml.terminal import progress_bar
 from ml.verbs import Answer
@@ -40,7 +40,7 @@ def _import(options: Namespace, lake: Lake, settings: MlSettings) -> IngestRepor
 
 
 def _drain(lake: Lake, settings: MlSettings) -> IngestReport:
-    inbox = Inbox(settings.inbox)
+    inbox = open_inbox(settings.inbox, settings.inbox_login)
     try:
         return drain_inbox(inbox, lake, settings)
     finally:

@@ -4,14 +4,16 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 from ml.bundle import unpack
 from ml.errors import BadQuestion, ModelNotFound
-from ml.event_store import Inbox
 from ml.lake import Lake
 from ml.lineage import model_lineage, row_lineage
 from ml.model_store import ModelStore
+from ml.open_inbox import open_inbox
 from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.verbs import Answer
@@ -33,8 +35,13 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
 
 
 def _row(options: Namespace, settings: MlSettings) -> dict[str, Any]:
-    inbox = Inbox(settings.inbox, create=False) if settings.inbox.exists() else None
-    try:
+    there = not isinstance(settings.inbox, Path) or settings.inbox.exists()
+    with ExitStack() as opened:
+        inbox = None
+        if there:
+            inbox = opened.enter_context(
+                closing(open_inbox(settings.inbox, settings.inbox_login, create=False))
+            )
         return row_lineage(
             Lake(settings.lake),
             inbox,
@@ -44,9 +51,6 @@ def _row(options: Namespace, settings: MlSettings) -> dict[str, Any]:
             data_version=options.data_version,
             limit=options.limit,
         )
-    finally:
-        if inbox is not None:
-            inbox.close()
 
 
 def _model(wanted: str, settings: MlSettings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from ml.columns import SCHEMAS, Schema
 from ml.forecast_table import SCHEMA, TABLE
 from ml.lake import Lake
-from ml.migrations.inbox import InboxMigrations, inbox_url
+from ml.migrations.inbox import InboxMigrations, migrations_of
 from ml.settings import MlSettings
 from ml.verbs import Answer
 
@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 def run(options: Namespace, settings: MlSettings) -> Answer:
     """Add what is missing; with `--check` only say it, and yes if there is nothing."""
-    inbox, lake = InboxMigrations(inbox_url(settings.inbox)), Lake(settings.lake)
+    inbox, lake = migrations_of(settings.inbox, settings.inbox_login), Lake(settings.lake)
     tables: dict[str, Schema] = {**SCHEMAS, TABLE: dict(SCHEMA)}
     if options.check:
         pending = {table: list(lake.missing(table, schema)) for table, schema in tables.items()}

@@ -20,7 +20,7 @@ from ml import delta, erasure
 from ml.columns import LOGGED
 from ml.erasure import Erased, erase
 from ml.event_store import Inbox
-from ml.inbox_erasure import erase_in_inbox
+from ml.inbox_erasure import FileErasure
 from ml.ingest import drain_inbox
 from ml.lake import Lake
 from ml.panel import build_panel
@@ -82,7 +82,8 @@ def shop(folder: Path) -> Path:
 
 
 def erased(folder: Path) -> Erased:
-    return erase(Lake(folder / "lake"), folder / "inbox.sqlite", [ANNA, RAW], "Europe/Istanbul", NOW)
+    inbox = FileErasure(folder / "inbox.sqlite")
+    return erase(Lake(folder / "lake"), inbox, [ANNA, RAW], "Europe/Istanbul", NOW)
 
 
 def everything(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -201,7 +202,7 @@ def test_a_customer_without_events_changes_no_table_but_the_record(state: Path) 
     lake = Lake(state / "lake")
     before = {table: lake.version(table) for table in lake.tables()}
     nobody = pseudonym("nobody", KEY.encode())
-    done = erase(lake, state / "inbox.sqlite", [nobody], "UTC", NOW)
+    done = erase(lake, FileErasure(state / "inbox.sqlite"), [nobody], "UTC", NOW)
     assert (done.events, done.left_in) == (0, [])
     after = {table: lake.version(table) for table in lake.tables()}
     assert {table for table in after if after[table] != before.get(table)} == {"erasures"}
@@ -271,7 +272,7 @@ def test_interrupted_at_every_step_and_run_again_it_ends_the_same(
             then.setattr(Path, "unlink", killing(Path.unlink))
             then.setattr(delta, "replace_rows", killing(delta.replace_rows))
             then.setattr(delta, "forget_in_log", killing(delta.forget_in_log))
-            then.setattr("ml.erasure.erase_in_inbox", killing(erase_in_inbox))
+            then.setattr(FileErasure, "erase", killing(FileErasure.erase))
             then.setattr(erasure, "_left_in", killing(erasure._left_in))
             try:
                 erased(state)

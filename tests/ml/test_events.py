@@ -1,5 +1,7 @@
 """The event contract: what is accepted, in which form it is kept, and what is refused."""
 
+import hashlib
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -102,6 +104,20 @@ def test_the_content_hash_follows_every_field_but_the_id() -> None:
 def test_the_content_hash_is_pinned() -> None:
     """Stored hashes outlive a release; changing the form would turn every re-send into a conflict."""
     assert event().content_hash() == "be23e87483a8b5f0b5f77b7de68375a90d676101f75ca7ecbfd28a62212e4b32"
+
+
+@given(
+    text=st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30),
+    occurred_at=st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+def test_the_content_hash_is_that_of_the_sorted_json_without_what_is_absent(
+    text: str, occurred_at: datetime
+) -> None:
+    """As the first release wrote it; any shop can repeat it."""
+    one = event(product_id=f"a{text}", segment=f"b{text}", occurred_at=occurred_at)
+    content = one.model_dump(mode="json", exclude={"event_id"}, exclude_none=True)
+    written = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert one.content_hash() == hashlib.sha256(written.encode()).hexdigest()
 
 
 @given(st.text(min_size=1, max_size=20))

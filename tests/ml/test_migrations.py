@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from ml.__main__ import main
 from ml.columns import SCHEMAS
 from ml.errors import StoreUnavailable
-from ml.event_store import REVISION, Inbox
+from ml.event_store import Inbox
+from ml.inbox_schema import REVISION
 from ml.lake import Lake
 from ml.migrations.inbox import VERSIONS, InboxMigrations, inbox_url
 from ml.settings import MlSettings

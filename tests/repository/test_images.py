@@ -17,7 +17,7 @@ DISTRIBUTION = {
     "pydantic_settings": "pydantic-settings",
     "yaml": "pyyaml",
 }
-BROUGHT_BY_FASTAPI = {"pydantic", "starlette", "anyio"}
+BROUGHT_BY_FASTAPI = {"pydantic", "pydantic_core", "starlette", "anyio"}
 CHOSEN_BY_UVICORN = {"uvloop", "httptools"}
 
 

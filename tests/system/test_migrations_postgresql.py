@@ -1,55 +1,28 @@
 """The inbox's migrations on a real PostgreSQL, which the tests start for themselves."""
 
-import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
 
 from ml.errors import StoreUnavailable
-from ml.event_store import REVISION
+from ml.inbox_schema import REVISION
 from ml.migrations.inbox import _ADVISORY_KEY, InboxMigrations
 from tests.ml.test_migrations import later_steps
-from tests.scripts.free_port import free_port
+from tests.postgresql import OWNER, postgresql
 
 pytestmark = pytest.mark.system
-BIN = Path("/usr/lib/postgresql/15/bin")
-
-
-def as_postgres(*command: str | Path) -> list[str]:
-    """PostgreSQL does not run as root."""
-    if os.geteuid() != 0:
-        return [str(part) for part in command]
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *map(str, command)]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[sa.URL]:
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres", "postgres")
-        data, port = folder / "data", free_port()
-        initdb = as_postgres(BIN / "initdb", "-D", data, "-A", "trust", "-U", "owner", "--no-sync")
-        subprocess.run(initdb, check=True, capture_output=True, cwd=folder)
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
-        control = as_postgres(BIN / "pg_ctl", "-D", data, "-w")
-        log = str(folder / "log")
-        subprocess.run(
-            [*control, "-l", log, "-o", options, "start"], check=True, capture_output=True, cwd=folder
+    with postgresql() as running:
+        yield sa.URL.create(
+            "postgresql+pg8000", OWNER, host="127.0.0.1", port=running.port, database="postgres"
         )
-        try:
-            yield sa.URL.create(
-                "postgresql+pg8000", "owner", host="127.0.0.1", port=port, database="postgres"
-            )
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=folder)
 
 
 @pytest.fixture
