@@ -102,7 +102,9 @@ def main() -> None:
     said["retain"] = timed(lambda: retain(lake, [], 0, now)) | size(lake)
     customer = lake.read("events", ["customer_id"]).head(1).collect().item()
     nowhere = FileErasure(options.folder / "no-inbox.sqlite")
+    theirs = lake.read("events").filter(pl.col("customer_id") == customer).collect()
     said["erase"] = timed(lambda: erase(lake, nowhere, [customer], "UTC", now)) | size(lake)
+    said["erase"] |= {"events": theirs.height, "months": theirs["event_month"].n_unique()}
     print(json.dumps(said, indent=1))
 
 
