@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml import argument
+from ml import argument, lake_arguments
 from ml.plan_help import PLAN
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ From shop events to forecasts, one step at a time:
   python -m ml evaluate                     past forecasts against what was sold
   python -m ml decide-backtest              what past decisions would have earned
   python -m ml drift                        is the newest month like the months before it?
+
+Upkeep of the lake, and questions to it:
+
+  python -m ml compact                      small files become large ones
+  python -m ml retain --keep NAME           remove what no kept data version needs
+  python -m ml erase --customer-file FILE   make the events of one customer anonymous
+  python -m ml lineage --model 3            what a model or a row of the panel was made of
+  python -m ml quarantine                   which rows were refused, and why
 
 Without any of these, on a file of your own:
 
@@ -79,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
         _migrate,
     ):
         add(verbs)
+    lake_arguments.add(verbs)
     return made
 
 

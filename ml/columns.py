@@ -97,6 +97,36 @@ STOCK_SCHEMA: Final[Schema] = {"product_id": pl.String(), "month": pl.Date(), "d
 SET_ASIDE_SCHEMA: Final[Schema] = {"event_id": pl.String(), "reason": pl.String()}
 """One row per accepted event that the newest panel did not learn from (`ml.outliers`)."""
 
+UNREPRODUCIBLE_SCHEMA: Final[Schema] = {
+    "name": pl.String(),
+    "tables": pl.String(),
+    "lost": pl.String(),
+    "reason": pl.String(),
+    "at": MOMENT,
+}
+"""One row per data version (`name` and `tables` as in `data_versions`) and table whose Delta version cannot be read
+any more (`lost`), because of an `erasure` or of `retention`."""
+
+ERASURE_SCHEMA: Final[Schema] = {
+    "erasure": pl.String(),
+    "customer": pl.String(),
+    "state": pl.String(),
+    "events": pl.Int64(),
+    "inbox_events": pl.Int64(),
+    "refused_rows": pl.Int64(),
+    "data_versions": pl.String(),
+    "at": MOMENT,
+}
+"""One row when an erasure begins and one when it is done (`state`), the same `erasure` in both.
+
+`customer` is the sha256 of the pseudonym, so that a person who asks again is known without being named; the counts
+are of what was found, `data_versions` (JSON) are the names of those that lost their events.
+"""
+
+ERASED_IDS_SCHEMA: Final[Schema] = {"digest": pl.String()}
+"""One row per event that an erasure made anonymous: of the id that it came with 32 digits of the sha256, so that a
+re-send is known. No row says which event that is now."""
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,
     "quarantine": QUARANTINE_SCHEMA,
@@ -105,5 +135,14 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "plan": PLAN_SCHEMA,
     "stock": STOCK_SCHEMA,
     "set_aside": SET_ASIDE_SCHEMA,
+    "unreproducible": UNREPRODUCIBLE_SCHEMA,
+    "erasures": ERASURE_SCHEMA,
+    "erased_ids": ERASED_IDS_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}
+
+LOGGED: Final[dict[str, tuple[str, ...]]] = {
+    "events": ("event_type", "occurred_at", "product_id", "unit_price_cents", "quantity"),
+    "quarantine": ("reason", "refused_at"),
+}
+"""Columns whose smallest and largest values Delta may write into its log: none that tells of a person."""

@@ -42,6 +42,46 @@ class StoreUnavailable(MlError):
     """The lake, the inbox or the model store cannot be written (read-only, full, gone)."""
 
 
+class LakeMoved(StoreUnavailable):
+    """Another writer committed first, so what was made for the version before was not written."""
+
+    def __init__(self, table: str, onto: int | None, version: int | None) -> None:
+        super().__init__(
+            f"table {table!r} went from version {onto} to {version} by another writer; run the same command again"
+        )
+
+
+class VersionGone(StoreUnavailable):
+    """An older version of a table whose files were removed, by `retain` or by an erasure."""
+
+    def __init__(self, lake: str, table: str, version: int, files: int) -> None:
+        super().__init__(
+            f"version {version} of table {table!r} in lake {lake!r} cannot be read any more, {files} of its files were"
+            " removed; `python -m ml lineage` says which data versions are whole"
+        )
+        self.table, self.version = table, version
+
+
+class UnknownDataVersion(MlError):
+    """The lake has no note of a data version."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the lake has no data version {name!r}; was it made in another lake?")
+        self.name = name
+
+
+class BadKeepFile(MlError):
+    """A file of data versions to keep that cannot be read."""
+
+
+class BadCustomer(MlError):
+    """What was given is not the id of one customer."""
+
+
+class BadQuestion(MlError):
+    """Options that do not go together."""
+
+
 class IdConflict(MlError):
     """An event id came again with other content."""
 

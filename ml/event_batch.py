@@ -1,7 +1,8 @@
 """Judged rows on their way into the lake: each event once, each refused row once, both or neither.
 
 Refused rows are written before the accepted ones: a run that dies between the two is repeated whole, and both
-tables know by id what they have.
+tables know by id what they have. Delta would let two writers append the same rows at once; `EventBatch.settle`
+does not.
 """
 
 import contextlib
@@ -14,9 +15,9 @@ from typing import Final
 import polars as pl
 
 from ml.columns import CONTENT, EVENT_SCHEMA, QUARANTINE_SCHEMA
-from ml.errors import StoreUnavailable
+from ml.errors import LakeMoved, StoreUnavailable
 from ml.event_rows import EVENT_ID_KEY, digests
-from ml.lake import Lake
+from ml.lake import NEW, Lake
 from ml.months import shop_month
 
 INDEX: Final = "index"
@@ -83,21 +84,32 @@ class EventBatch:
     txn: tuple[str, int] | None = None
 
     def settle(self, lake: Lake, now: datetime) -> IngestReport:
-        """Write the batch to the lake, whose lock the caller holds, and count what became of its rows.
+        """Write the batch to the lake and count what became of its rows.
+
+        Events are written onto the version that they were compared with, or not at all; so each is in the lake once
+        also when another machine writes, whom the lake's lock does not reach.
 
         Raises:
+            LakeMoved: Another writer was faster; read again and settle what is then left.
             StoreUnavailable: The lake cannot be written; its rows are what they were.
         """
+        onto = _standing(lake, "events")
+        if self.txn and (lake.last_txn("events", self.txn[0]) or 0) >= self.txn[1]:
+            raise LakeMoved("events", onto, onto)
         fresh, conflicts = self._sort_out(lake)
         reasons = self.reasons.scatter(conflicts, "id_conflict")
         before = lake.version("quarantine")
-        self._quarantine(reasons, lake, now)
+        written = self._quarantine(reasons, lake, now)
         try:
             if fresh.height or self.txn:
-                lake.append("events", fresh, self.txn)
+                note = {"source": self.source, "ingested_at": now.isoformat()}
+                lake.append("events", fresh, self.txn, onto=onto, note=note)
+        except LakeMoved:
+            raise
         except StoreUnavailable:
             with contextlib.suppress(StoreUnavailable):  # else the retry knows these rows by their id
-                lake.restore("quarantine", before)
+                if written is not None and lake.version("quarantine") == written:
+                    lake.restore("quarantine", before)
             raise
         return self._report(fresh.height, reasons, lake)
 
@@ -118,7 +130,7 @@ class EventBatch:
 
         Of an id that comes twice in the batch the first counts.
         """
-        stored, events = self._stored(lake), self.events
+        stored, events = self._stored(lake), self._not_erased(lake)
         fresh = events.filter(events["event_id"].is_first_distinct()).join(stored, on="event_id", how="anti")
         again = events.join(fresh, on=INDEX, how="anti")
         before = pl.concat([stored, fresh.select(stored.columns)])
@@ -131,6 +143,13 @@ class EventBatch:
             [pl.Series(INDEX, dtype=pl.get_index_type()), *conflicts]
         )
 
+    def _not_erased(self, lake: Lake) -> pl.DataFrame:
+        """Without what an erasure made anonymous: such an event is neither taken nor kept as refused again."""
+        if not lake.exists("erased_ids"):
+            return self.events
+        erased = lake.read("erased_ids").collect()["digest"]
+        return self.events.filter(~digests(self.events["event_id"]).is_in(erased.implode()))
+
     def _stored(self, lake: Lake) -> pl.DataFrame:
         """Id and content of the lake's events that have an id of this batch."""
         frame = lake.read("events", ["event_id", *CONTENT])
@@ -141,8 +160,9 @@ class EventBatch:
         wanted = self.events.lazy().select("event_id")
         return frame.join(wanted, on="event_id", how="semi").collect(engine="streaming")
 
-    def _quarantine(self, reasons: pl.Series, lake: Lake, now: datetime) -> None:
-        """Write the refused rows that an earlier try did not write."""
+    def _quarantine(self, reasons: pl.Series, lake: Lake, now: datetime) -> int | None:
+        """Write the refused rows that an earlier try did not write; the version that has them, None without any."""
+        onto = _standing(lake, "quarantine")
         refused = reasons.is_not_null()
         raw = self.raw.filter(refused)
         rows = pl.DataFrame(
@@ -153,11 +173,16 @@ class EventBatch:
             }
         ).with_columns(pl.lit(self.source).alias("source"), pl.lit(now).alias("refused_at"))
         unseen = rows.join(lake.read("quarantine", ["row_id"]).collect(), on="row_id", how="anti")
-        if unseen.height:
-            lake.append(
-                "quarantine",
-                unseen.select(pl.col(name).cast(kind) for name, kind in QUARANTINE_SCHEMA.items()),
-            )
+        if not unseen.height:
+            return None
+        kinds = [pl.col(name).cast(kind) for name, kind in QUARANTINE_SCHEMA.items()]
+        lake.append("quarantine", unseen.select(kinds), onto=onto)
+        return onto + 1
+
+
+def _standing(lake: Lake, table: str) -> int:
+    version = lake.version(table)
+    return NEW if version is None else version
 
 
 def event_batch(

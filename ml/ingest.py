@@ -1,16 +1,19 @@
 """Events into the lake: from a shop's files, and from the inbox of the collector."""
 
+import logging
+import random
 import re
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
-from ml.errors import BadEvents, StoreUnavailable
+from ml.errors import BadEvents, LakeMoved, StoreUnavailable
 from ml.event_batch import EventBatch, IngestReport, event_batch
 from ml.event_files import find_files, read_file
 from ml.event_rows import Reading, rows_of_events, rows_of_file
@@ -25,7 +28,11 @@ from ml.pseudonym import is_pseudonym, pseudonymised
 from ml.quality import judge_rows
 from ml.settings import MlSettings
 
+_LOG = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
 INBOX_BATCH: Final = 50_000
+MOST_ATTEMPTS: Final = 20
 _NOTHING_KNOWN: Final = Known({}, {}, frozenset(), None)
 
 
@@ -114,13 +121,17 @@ def import_file(
     """
     key = settings.pseudonym_secret()
     job = _Import(path, settings, mapping, timezone, currency, allow, now, progress, key)
-    with lake.lock():
+
+    def taken() -> IngestReport:
         check_pseudonyms(lake, key, allow)
         batch = job.batch(known(lake, settings))
         progress(0, batch.events.height, "write events")
         report = batch.settle(lake, now)
         progress(batch.events.height, batch.events.height, "write events")
         return report
+
+    with lake.lock():
+        return _again_if_moved(taken)
 
 
 def accepted_events(
@@ -167,15 +178,37 @@ def drain_inbox(
     app_id = f"inbox-{inbox.identity}"
     with lake.lock():
         report = IngestReport("inbox", 0, 0, 0, {}, None, lake.version("events"))
-        while stored := inbox.after(_taken(inbox, lake, app_id), INBOX_BATCH):
-            rows = rows_of_events(_pseudonymised(stored, settings), "inbox")
-            reasons = _refuse_strays(rows, judge_rows(rows, settings.excluded_categories), lake, settings)
-            ids = pl.Series([f"{app_id}-{item.seq}" for item in stored])
-            txn = app_id, stored[-1].seq
-            report += event_batch("inbox", rows, reasons, settings.shop_zone, row_ids=ids, txn=txn).settle(
-                lake, now
-            )
+        while batch := _again_if_moved(lambda: _drain_batch(inbox, lake, settings, app_id, now)):
+            report += batch
         return report
+
+
+def _drain_batch(
+    inbox: EventStore, lake: Lake, settings: MlSettings, app_id: str, now: datetime
+) -> IngestReport | None:
+    """Take the next events; None when the lake has all."""
+    stored = inbox.after(_taken(inbox, lake, app_id), INBOX_BATCH)
+    if not stored:
+        return None
+    rows = rows_of_events(_pseudonymised(stored, settings), "inbox")
+    reasons = _refuse_strays(rows, judge_rows(rows, settings.excluded_categories), lake, settings)
+    ids = pl.Series([f"{app_id}-{item.seq}" for item in stored])
+    txn = app_id, stored[-1].seq
+    batch = event_batch("inbox", rows, reasons, settings.shop_zone, row_ids=ids, txn=txn)
+    return batch.settle(lake, now)
+
+
+def _again_if_moved(attempt: Callable[[], Result]) -> Result:
+    """What an attempt gives that no other writer overtook; the one who overtakes has gone on, so this ends."""
+    for left in reversed(range(MOST_ATTEMPTS)):
+        try:
+            return attempt()
+        except LakeMoved as error:
+            if not left:
+                raise
+            _LOG.info("lake_moved", extra={"reason": str(error), "attempts_left": left})
+            time.sleep(random.uniform(0, 0.05 * (MOST_ATTEMPTS - left)))  # noqa: S311 - so that racers part
+    raise AssertionError
 
 
 def _pseudonymised(stored: list[StoredEvent], settings: MlSettings) -> list[StoredEvent]:

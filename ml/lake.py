@@ -1,25 +1,26 @@
-"""The lake: Delta tables in one folder; the only module that imports `deltalake`."""
+"""The lake: Delta tables by name in one folder, their rows read and written."""
 
 import fcntl
 import logging
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, cast
-from urllib.parse import unquote
+from typing import Final, Literal, Self
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from ml.columns import PARTITIONS, SCHEMAS, Schema
-from ml.errors import StoreUnavailable
+from ml.delta import NEW, Terms, configuration, files_of, scan, schema_of
+from ml.errors import LakeMoved, StoreUnavailable, VersionGone
 
 _LOG = logging.getLogger(__name__)
-_KEEP_HISTORY: Final = {"delta.logRetentionDuration": "interval 3650 days"}
+__all__ = ["NEW", "Lake"]
+_ANY: Final = Terms()
 
 
 class Lake:
@@ -29,15 +30,34 @@ class Lake:
     decides. A newer release may have added columns: they are not read, and are null in what is written here. Rows
     from before a column was added have null in it.
 
+    Args:
+        root: The folder.
+        then: Versions by table: the lake as it was, which has these tables and cannot be written, see `at`.
+
     Raises:
         StoreUnavailable: From every method, when the folder cannot be read or written (read-only, full,
             gone). A refused write leaves no file behind.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, then: Mapping[str, int] | None = None) -> None:
+        self.root, self._then = root, then
         self._thread_lock = threading.RLock()
         self._depth = 0
+
+    def at(self, versions: Mapping[str, int]) -> Self:
+        """The lake as it was when its tables had these versions; it had no others.
+
+        Reading one of which files were removed raises `VersionGone`.
+        """
+        return type(self)(self.root, versions)
+
+    def tables(self) -> list[str]:
+        """Names of the tables that were written, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            folder.name for folder in self.root.iterdir() if folder.is_dir() and self.exists(folder.name)
+        )
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
@@ -53,6 +73,11 @@ class Lake:
         delta = self._open(table)
         return None if delta is None else delta.transaction_version(app_id)
 
+    def files(self, table: str, version: int | None = None) -> list[Path]:
+        """The data files of a version, also of those that were removed since; none before the first write."""
+        delta = self._open(table, version)
+        return [] if delta is None else files_of(delta)
+
     def read(
         self, table: str, columns: Sequence[str] | None = None, *, version: int | None = None
     ) -> pl.LazyFrame:
@@ -62,17 +87,49 @@ class Lake:
             raise StoreUnavailable(
                 f"lake {str(self.root)!r} has no table {table!r}; run the step that writes it"
             )
-        frame = pl.LazyFrame(schema=SCHEMAS[table]) if delta is None else _scan(delta, SCHEMAS.get(table, {}))
+        if delta is not None and (version is not None or self._then is not None):
+            self._check_files(table, delta)
+        frame = pl.LazyFrame(schema=SCHEMAS[table]) if delta is None else scan(delta, SCHEMAS.get(table, {}))
         chosen = SCHEMAS.get(table) if columns is None else columns
         return frame if chosen is None else frame.select(list(chosen))
 
-    def append(self, table: str, frame: pl.DataFrame, txn: tuple[str, int] | None = None) -> None:
-        """Add rows in one commit that also records the application transaction `(app_id, version)`."""
-        self._write(table, frame, "append", txn)
+    def append(
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        txn: tuple[str, int] | None = None,
+        *,
+        onto: int | None = None,
+        note: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add rows in one commit that also records the application transaction `(app_id, version)`.
+
+        Args:
+            table: Its name.
+            frame: The rows.
+            txn: The application transaction.
+            onto: The version that the rows were made for, `NEW` for none yet; also holds against writers whom
+                `lock` does not reach.
+            note: Kept with the commit, see `ml.delta.notes_of`.
+
+        Raises:
+            LakeMoved: The table has another version than `onto`; nothing was added.
+        """
+        self._write(table, frame, "append", Terms(txn, onto, note))
 
     def overwrite(self, table: str, frame: pl.DataFrame) -> None:
         """Replace all rows in one commit; older versions stay readable."""
-        self._write(table, frame, "overwrite", None)
+        self._write(table, frame, "overwrite", _ANY)
+
+    @contextmanager
+    def delta(self, table: str) -> Iterator[DeltaTable]:
+        """The table for its upkeep (`ml.delta`), held against other writers.
+
+        Raises:
+            StoreUnavailable: It was never written, or what is done with it fails.
+        """
+        with self.lock(), self._errors():
+            yield DeltaTable(self._path(table))
 
     def restore(self, table: str, version: int | None) -> None:
         """Make the rows those of an older `version` again, as one more commit; None removes the table."""
@@ -80,12 +137,14 @@ class Lake:
             if version is None:
                 shutil.rmtree(self._path(table), ignore_errors=True)
             elif self.version(table) != version:
-                DeltaTable(self._path(table)).restore(version)
+                DeltaTable(self._path(table)).restore(
+                    version, commit_properties=CommitProperties(max_commit_retries=0)
+                )
 
     def missing(self, table: str, schema: Schema) -> Schema:
         """Columns of the schema that the table, once written, does not have."""
         delta = self._open(table)
-        have = schema if delta is None else _schema(delta)
+        have = schema if delta is None else schema_of(delta)
         return {name: kind for name, kind in schema.items() if name not in have}
 
     def expand(self, table: str, schema: Schema) -> Schema:
@@ -119,17 +178,26 @@ class Lake:
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
         with self._errors():
-            if not DeltaTable.is_deltatable(str(self._path(table))):
+            if version is None and self._then is not None:
+                version = self._then.get(table, NEW)
+            if version == NEW or not DeltaTable.is_deltatable(str(self._path(table))):
                 return None
             return DeltaTable(self._path(table), version=version)
+
+    def _check_files(self, table: str, delta: DeltaTable) -> None:
+        gone = sum(not file.exists() for file in files_of(delta))
+        if gone:
+            raise VersionGone(str(self.root), table, delta.version(), gone)
 
     def _write(
         self,
         table: str,
         frame: pl.DataFrame,
         mode: Literal["append", "overwrite"],
-        txn: tuple[str, int] | None,
+        terms: Terms,
     ) -> None:
+        if self._then is not None:
+            raise ValueError(f"the lake as it was cannot be written, table {table!r} neither")
         if (schema := SCHEMAS.get(table)) is not None and dict(frame.schema) != dict(schema):
             raise ValueError(f"table {table!r} has columns {dict(schema)}, got {dict(frame.schema)}")
         with self.lock():
@@ -137,15 +205,16 @@ class Lake:
             before, files = self.version(table), self._files(table)
             try:
                 with self._errors():
-                    self._commit(table, frame, mode, txn)
+                    self._commit(table, frame, mode, terms)
             except StoreUnavailable as error:
+                self._refuse_if_moved(table, terms.onto, error)
                 self._clean_up(table, before, files, error)
 
     def _fitted(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with null in the columns that only the table has."""
         if (delta := self._open(table)) is None:
             return frame
-        have = _schema(delta)
+        have = schema_of(delta)
         if missing := [name for name in frame.columns if name not in have]:
             raise StoreUnavailable(
                 f"lake {str(self.root)!r} has no column {missing[0]!r} in table {table!r}; run `python -m ml migrate`"
@@ -158,18 +227,23 @@ class Lake:
         table: str,
         frame: pl.DataFrame,
         mode: Literal["append", "overwrite"],
-        txn: tuple[str, int] | None,
+        terms: Terms = _ANY,
     ) -> None:
+        known = terms.onto not in (None, NEW)
         write_deltalake(
-            self._path(table),
+            DeltaTable(self._path(table), version=terms.onto) if known else self._path(table),
             frame,
-            mode=mode,
+            mode="error" if terms.onto == NEW else mode,
             partition_by=PARTITIONS.get(table),
-            configuration=cast("dict[str, str | None]", _KEEP_HISTORY),
-            commit_properties=CommitProperties(
-                app_transactions=None if txn is None else [Transaction(app_id=txn[0], version=txn[1])]
-            ),
+            configuration=None if known else configuration(table),
+            commit_properties=terms.properties(),
         )
+
+    def _refuse_if_moved(self, table: str, onto: int | None, error: StoreUnavailable) -> None:
+        """What the loser of a race wrote lies there unread until `retain`: nobody knows whose file is whose."""
+        created = onto == NEW and self.exists(table)
+        if created or (onto is not None and isinstance(error.__cause__, CommitFailedError)):
+            raise LakeMoved(table, onto, self.version(table)) from error
 
     def _files(self, table: str) -> set[Path]:
         return {path for path in self._path(table).rglob("*") if path.is_file()}
@@ -196,33 +270,6 @@ class Lake:
                 f"lake {str(self.root)!r} cannot be used ({reason});"
                 " check the disk's free space and the folder's rights"
             ) from error
-
-
-def _schema(delta: DeltaTable) -> pl.Schema:
-    return pl.Schema(delta.schema().to_arrow())
-
-
-def _scan(delta: DeltaTable, known: Schema) -> pl.LazyFrame:
-    """The files of one version, with null in columns that a file or the table was written without.
-
-    `pl.scan_delta` takes the table's URI for a path, and finds nothing in a folder with a space in its name.
-    """
-    schema = _schema(delta)
-    unwritten = [pl.lit(None, kind).alias(name) for name, kind in known.items() if name not in schema]
-    if not (uris := delta.file_uris()):
-        return pl.LazyFrame(schema=schema).with_columns(unwritten)
-    partitions = {name: schema[name] for name in delta.metadata().partition_columns}
-    return (
-        pl.scan_parquet(
-            [unquote(uri) for uri in uris],
-            hive_partitioning=bool(partitions),
-            hive_schema=partitions or None,
-            schema={name: kind for name, kind in schema.items() if name not in partitions},
-            missing_columns="insert",
-        )
-        .select(list(schema))
-        .with_columns(unwritten)
-    )
 
 
 def _flock(descriptor: int, root: Path) -> None:

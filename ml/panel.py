@@ -1,6 +1,5 @@
 """The panel: one row per product and month, from events; and the history that models read from it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -10,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml.columns import DATA_VERSION_SCHEMA
 from ml.data_version import DataVersion, data_version_of
 from ml.errors import NotEnoughHistory
 from ml.events import EventType
@@ -19,12 +17,11 @@ from ml.lake import Lake
 from ml.months import month_end, shop_month
 from ml.outliers import counted, learned_from, set_aside
 from ml.panel_frame import panel_of
-from ml.plan_table import TABLE as PLAN
 from ml.plan_table import with_lake_plan
 from ml.quality import check_panel
 from ml.settings import MlSettings
-from ml.stock import TABLE as STOCK
 from ml.stock import demand_history
+from ml.version_table import note
 
 __all__ = [
     "DataVersion",
@@ -33,6 +30,7 @@ __all__ = [
     "data_version_of",
     "load_history",
     "note_data_version",
+    "noted_history",
 ]
 
 _HISTORY_COLUMNS: Final[Mapping[str, str]] = {
@@ -94,7 +92,7 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
             lake.overwrite("panel", panel)
         history = _told(lake, history_of(panel))
-        version = _noted(lake, history, now)
+        version = note(lake, history, now, built=True)
     return PanelReport(
         rows=panel.height,
         products=history.n,
@@ -137,7 +135,20 @@ def note_data_version(lake: Lake, now: datetime) -> DataVersion:
         StoreUnavailable: The lake cannot be written.
     """
     with lake.lock():
-        return _noted(lake, load_history(lake), now)
+        return note(lake, load_history(lake), now)
+
+
+def noted_history(lake: Lake, now: datetime, until: str | None = None) -> History:
+    """What `load_history` gives, its data version noted: what a run learns from or forecasts with.
+
+    Raises:
+        NotEnoughHistory: As `load_history`.
+        StoreUnavailable: The lake cannot be written.
+    """
+    with lake.lock():
+        history = load_history(lake, until)
+        note(lake, history, now)
+    return history
 
 
 def _told(lake: Lake, history: History) -> History:
@@ -240,15 +251,3 @@ def _dense(
     dense = np.full(shape, empty)
     dense[row, column] = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     return dense
-
-
-def _noted(lake: Lake, history: History, now: datetime) -> DataVersion:
-    """The history's data version; the Delta versions of the tables it was first built from are noted."""
-    version = data_version_of(history)
-    known = lake.read("data_versions", ["digest"]).collect()["digest"]
-    if version.digest not in known:
-        made_of = ("events", "panel", *(table for table in (PLAN, STOCK) if lake.exists(table)))
-        tables = {table: lake.version(table) for table in made_of}
-        row = asdict(version) | {"tables": json.dumps(tables, sort_keys=True), "created_at": now}
-        lake.append("data_versions", pl.DataFrame([row], schema=DATA_VERSION_SCHEMA))
-    return version

@@ -5,6 +5,7 @@ import getpass
 import os
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from scripts import promote_verbs as verbs
@@ -111,6 +112,10 @@ def _after(add: Add) -> None:
     aliases.add_argument("--fix", action="store_true", help="set one right that was moved by hand")
     audit = add("audit", verbs.audit, "whether every change can be accounted for")
     audit.add_argument("--after", metavar="SHA", help="a commit until which findings were dealt with")
+    kept = add("kept", verbs.kept, "data versions that the lake has to keep for a release", environment=False)
+    kept.add_argument(
+        "--out", type=Path, metavar="FILE", help="also write it there, for `ml retain --keep-file`"
+    )
     metrics = add("metrics", verbs.metrics, "the four DORA figures, from Git alone", environment=False)
     metrics.add_argument("--environment", type=environment_name, help="[all of them]")
     metrics.add_argument("--since", type=time, metavar="TIME", help="ISO 8601 with its zone [the beginning]")

@@ -138,6 +138,16 @@ def audit(options: Options, _: Outside) -> Said:
     return Said(found.to_json(), found.ok)
 
 
+def kept(options: Options, _: Outside) -> Said:
+    """What the lake has to keep; no if a release does not say what it was trained on."""
+    from scripts.status import kept_data  # noqa: PLC0415 - the others need nothing of it
+
+    found = kept_data.kept_data(_forge(options))
+    if options.out and not found["unknown"]:
+        kept_data.write(found, options.out)
+    return Said(found, not found["unknown"])
+
+
 def metrics(options: Options, outside: Outside) -> Said:
     """The four figures."""
     from scripts.status.dora import metrics as figures  # noqa: PLC0415 - named like the verb

@@ -2,12 +2,13 @@
 
 import logging
 from argparse import Namespace
+from datetime import UTC, datetime
 
 from ml.data_quality import data_quality
 from ml.guardrails import Limits
 from ml.lake import Lake
 from ml.model_store import ModelStore
-from ml.panel import load_history
+from ml.panel import noted_history
 from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.terminal import progress_bar
@@ -20,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 def run(options: Namespace, settings: MlSettings) -> Answer:
     """Yes if the gate lets the model be proposed."""
     lake = Lake(settings.lake)
-    history = load_history(lake, options.until)
+    history = noted_history(lake, datetime.now(UTC), options.until)
     _LOG.info("history_loaded", extra={"products": history.n, "months": history.T})
     with progress_bar() as progress:
         report = train(

@@ -37,9 +37,10 @@ class RecordedGate(_Recorded):
 
 
 class RecordedModel(_Recorded):
-    """When the training that made the model had ended and registered it."""
+    """What the model was trained on, and when the training had ended and registered it."""
 
     registered_at: AwareDatetime
+    data_version: str | None = None
 
 
 class RecordedEvidence(_Recorded):

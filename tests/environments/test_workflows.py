@@ -86,14 +86,27 @@ def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verd
     assert dags() == {
         "retrain": ["migrate", "ingest", "panel", "train", "forecast", "open"],
         "drift": ["migrate", "panel", "judge"],
+        "upkeep": ["migrate", "compact", "kept", "retain"],
     }
     used = {("retrain", step) for each in dags().values() for step in each}
     assert used == {each for each in STEPS if each[0] == "retrain"}
     assert spec("retrain")["entrypoint"] == "retrain"
-    cron = named(manifests("platform"), "CronWorkflow", "drift")["spec"]
-    assert cron["workflowSpec"] == {"entrypoint": "drift", "workflowTemplateRef": {"name": "retrain"}}
+
+
+@pytest.mark.parametrize("entry", ["drift", "upkeep"])
+def test_what_runs_by_the_clock_is_an_entry_of_the_template(entry: str) -> None:
+    cron = named(manifests("platform"), "CronWorkflow", entry)["spec"]
+    assert cron["workflowSpec"] == {"entrypoint": entry, "workflowTemplateRef": {"name": "retrain"}}
     assert (cron["timezone"], cron["concurrencyPolicy"]) == ("Etc/UTC", "Forbid")
     assert cron["startingDeadlineSeconds"] > 0
+
+
+def test_what_retain_keeps_is_what_git_said_just_before() -> None:
+    kept = promote_parser().parse_args(argv(("retrain", "kept"))[1])
+    retain = ml_parser().parse_args(argv(("retrain", "retain"))[1])
+    assert retain.keep_file == kept.out
+    assert not retain.ignore_unknown
+    assert retain.days >= 1, "a writer that the lock does not reach has files in no version yet"
 
 
 def test_the_truth_is_asked_every_quarter_of_an_hour_and_one_no_hides_no_other() -> None:

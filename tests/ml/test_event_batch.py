@@ -161,8 +161,8 @@ folder, table = Path(sys.argv[1]), sys.argv[2]
 lake = Lake(folder / "lake")
 append = lake.append
 
-def die_after(name, frame, txn=None):
-    append(name, frame, txn)
+def die_after(name, *arguments, **options):
+    append(name, *arguments, **options)
     if name == table:
         os.kill(os.getpid(), signal.SIGKILL)
 

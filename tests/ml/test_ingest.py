@@ -1,9 +1,5 @@
 """Files and the inbox go into the lake: every row accounted for, every acknowledged event once."""
 
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,10 +12,8 @@ from ml.events import Event
 from ml.ingest import accepted_events, drain_inbox
 from ml.lake import Lake
 from ml.progress import silent
-from tests.ml.small_shop import KEY, NOW, SETTINGS, content, good_rows, row, take, write
+from tests.ml.small_shop import KEY, NOW, SETTINGS, good_rows, row, take, write
 from tests.ml.test_events import event
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -223,42 +217,3 @@ def test_an_older_copy_of_the_inbox_is_refused(tmp_path: Path, lake: Lake, inbox
     ):
         drain_inbox(older, lake, SETTINGS)
     older.close()
-
-
-DRAIN = """
-import sys
-from pathlib import Path
-import ml.ingest
-from ml.event_store import Inbox
-from ml.lake import Lake
-from tests.ml.small_shop import SETTINGS
-
-ml.ingest.INBOX_BATCH = 20
-print("ready", flush=True)
-ml.ingest.drain_inbox(Inbox(Path(sys.argv[1])), Lake(Path(sys.argv[2])), SETTINGS)
-"""
-
-
-def test_a_drain_killed_at_any_moment_loses_and_doubles_nothing(
-    tmp_path: Path, lake: Lake, inbox: Inbox
-) -> None:
-    kinds = ("bags", "_non_product", "garden")
-    inbox.append([event(event_id=f"e-{i}", category=kinds[i % 3]) for i in range(600)], "web")
-    killed = 0
-    for wait_seconds in (0.03, 0.1, 0.2, 0.3):
-        command = [sys.executable, "-c", DRAIN, str(inbox.path), str(lake.root)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(wait_seconds)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-    drain_inbox(inbox, lake, SETTINGS)
-    events, quarantine = content(lake)
-    assert killed >= 1
-    assert sorted(events["event_id"]) == sorted(f"e-{i}" for i in range(600) if i % 3 != 1)
-    assert sorted(quarantine["row_id"]) == sorted(
-        f"inbox-{inbox.identity}-{i + 1}" for i in range(600) if i % 3 == 1
-    )
-    inbox.close()

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from ml.columns import QUARANTINE_SCHEMA
+from ml.delta import Terms
 from ml.errors import StoreUnavailable
 from ml.lake import Lake
 
@@ -170,8 +171,8 @@ def test_a_write_that_failed_after_its_commit_is_kept(lake: Lake, monkeypatch: p
     lake.append("quarantine", refused("a"))
     commit = lake._commit
 
-    def commit_then_fail(table: str, frame: pl.DataFrame, mode: str, txn: tuple[str, int] | None) -> None:
-        commit(table, frame, "append", txn)
+    def commit_then_fail(table: str, frame: pl.DataFrame, mode: str, terms: Terms) -> None:
+        commit(table, frame, "append", terms)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lake, "_commit", commit_then_fail)

@@ -402,7 +402,7 @@ def migrate(state: Path, *, check: bool = False) -> tuple[bool, dict[str, Any]]:
 def test_the_verb_says_what_is_missing_and_adds_it(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     short = {name: kind for name, kind in SCHEMAS["quarantine"].items() if name != "source"}
-    lake._commit("quarantine", pl.DataFrame(schema=short), "append", None)
+    lake._commit("quarantine", pl.DataFrame(schema=short), "append")
 
     yes, report = migrate(tmp_path, check=True)
     assert (yes, report["inbox"]["steps"], report["lake"]) == (False, [REVISION], {"quarantine": ["source"]})
@@ -446,7 +446,7 @@ def test_a_kill_between_two_tables_of_the_lake_costs_nothing(tmp_path: Path, pla
     lake = Lake(tmp_path / "lake")
     for table in ("quarantine", "data_versions"):
         short = dict(list(SCHEMAS[table].items())[1:])
-        lake._commit(table, pl.DataFrame(schema=short), "append", None)
+        lake._commit(table, pl.DataFrame(schema=short), "append")
     command = [sys.executable, "-c", KILLED_IN_THE_LAKE, str(tmp_path), str(place), when]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     _, report = migrate(tmp_path, check=True)

@@ -23,7 +23,7 @@ DOORS = {
     "mlflow": {"ml.registry"},
     "evidently": {"ml.drift"},
     "sklearn": {"ml.models.histogram_growth"},
-    "deltalake": {"ml.lake"},
+    "deltalake": {"ml.delta", "ml.lake"},  # files, and rows
     "pandera": {"ml.quality"},
 }
 
