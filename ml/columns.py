@@ -97,6 +97,15 @@ STOCK_SCHEMA: Final[Schema] = {"product_id": pl.String(), "month": pl.Date(), "d
 SET_ASIDE_SCHEMA: Final[Schema] = {"event_id": pl.String(), "reason": pl.String()}
 """One row per accepted event that the newest panel did not learn from (`ml.outliers`)."""
 
+QUALITY_SCHEMA: Final[Schema] = {
+    "data_version": pl.String(),
+    "verdict": pl.String(),
+    "as_of": MOMENT,
+    "created_at": MOMENT,
+    "checks": pl.String(),
+}
+"""One row per run of the quality gate; `checks` is JSON, `data_version` is null where there was no panel."""
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,
     "quarantine": QUARANTINE_SCHEMA,
@@ -105,5 +114,6 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "plan": PLAN_SCHEMA,
     "stock": STOCK_SCHEMA,
     "set_aside": SET_ASIDE_SCHEMA,
+    "quality_reports": QUALITY_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, cast
 from urllib.parse import unquote
@@ -19,6 +20,9 @@ from ml.columns import PARTITIONS, SCHEMAS, Schema
 from ml.errors import StoreUnavailable
 
 _LOG = logging.getLogger(__name__)
+_ROWS_ADDED: Final = ("num_added_rows", "num_target_rows_inserted")
+"""What a write and a merge call the rows that they add."""
+
 _KEEP_HISTORY: Final = {"delta.logRetentionDuration": "interval 3650 days"}
 
 
@@ -52,6 +56,15 @@ class Lake:
         """The version of the newest application transaction of `app_id`, None when there was none."""
         delta = self._open(table)
         return None if delta is None else delta.transaction_version(app_id)
+
+    def rows_added(self, table: str, since: datetime) -> int:
+        """Rows that commits have added since an aware instant, as the table's own history tells it."""
+        delta = self._open(table)
+        with self._errors():
+            commits = [] if delta is None else delta.history()
+        new = [commit for commit in commits if commit["timestamp"] >= since.timestamp() * 1000]
+        told = [commit.get("operationMetrics", {}) for commit in new]
+        return sum(int(metrics.get(name, 0)) for metrics in told for name in _ROWS_ADDED)
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, *, version: int | None = None

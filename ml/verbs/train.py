@@ -3,7 +3,9 @@
 import logging
 from argparse import Namespace
 
+from ml.data_gate.report import required
 from ml.data_quality import data_quality
+from ml.data_version import data_version_of
 from ml.guardrails import Limits
 from ml.lake import Lake
 from ml.model_store import ModelStore
@@ -21,6 +23,8 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     """Yes if the gate lets the model be proposed."""
     lake = Lake(settings.lake)
     history = load_history(lake, options.until)
+    whole = history if options.until is None else load_history(lake)
+    gate = required(lake, data_version_of(whole).name, options.allow_failed_quality)
     _LOG.info("history_loaded", extra={"products": history.n, "months": history.T})
     with progress_bar() as progress:
         report = train(
@@ -29,7 +33,8 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             ModelStore(settings.model_store),
             seed=settings.random_seed,
             forced=options.candidate,
-            data_quality=data_quality(lake),
+            data_quality={**data_quality(lake), "gate": gate},
+            quality_override=gate["override"],
             limits=Limits(
                 settings.gate_fit_seconds, settings.gate_memory_bytes, settings.gate_score_p95_seconds
             ),
