@@ -18,6 +18,9 @@ from ml.lake import Lake
 from ml.panel import data_version_of, load_history
 from ml.settings import MlSettings
 
+UNREADABLE: Final = "readable"
+"""The only check where the events cannot be read at all."""
+
 OF_RECENT: Final[dict[str, Callable[[Recent], Check]]] = {
     "duplicates": whole.duplicates,
     "currency": whole.currency,
@@ -57,7 +60,7 @@ def checks(data: Data, settings: MlSettings, *, now: datetime, as_of: datetime |
         newest = _newest(data.events, as_of)
         recent = recent_of(data.events, settings.quality, settings.shop_zone, as_of)
     except Exception as error:  # noqa: BLE001 - what cannot be read must not pass
-        return (failed("readable", f"the events cannot be read ({type(error).__name__}: {error})"),)
+        return (failed(UNREADABLE, f"the events cannot be read ({type(error).__name__}: {error})"),)
     moment = as_of or newest or now
     made: dict[str, Callable[[], Check]] = {
         "freshness": partial(whole.freshness, newest, settings, moment),
@@ -86,7 +89,7 @@ def run_gate(lake: Lake, settings: MlSettings, *, now: datetime, as_of: datetime
 
     data = Data(lake.read("events"), lake.read("panel").collect(), arrived)
     found = checks(data, settings, now=now, as_of=as_of)
-    newest = _newest(data.events, as_of)
+    newest = None if found[0].name == UNREADABLE else _newest(data.events, as_of)
     return Report(overall(found), version, as_of or newest or now, now, newest, found)
 
 

@@ -258,7 +258,12 @@ class Demo:
         if not self.options.once:
             self.tools.wait_for_mlflow()
         product = products[0] if products else ""
-        pages = [("console", "/"), ("console", f"/products/{quote(product)}"), ("console", "/releases")]
+        pages = [
+            ("console", "/"),
+            ("console", f"/products/{quote(product)}"),
+            ("console", "/data"),
+            ("console", "/releases"),
+        ]
         pages += [(name, "/openapi.json") for name in ("forecast", "decision", "collector")]
         for name, path in pages if self.options.once else [*pages, ("mlflow", "/")]:
             self.story.say(f"{self._url(name)}{path}")

@@ -137,7 +137,7 @@ def day_missing(frame: pl.DataFrame, zone: str = ZONE) -> pl.DataFrame:
 
 def products_gone(frame: pl.DataFrame, zone: str = ZONE) -> pl.DataFrame:
     """The products of one category have no event in the last week."""
-    recent = pl.col("occurred_at") >= frame["occurred_at"].max() - timedelta(days=9)
+    recent = pl.col("occurred_at") >= pl.lit(frame["occurred_at"].max()) - timedelta(days=9)
     return frame.filter(~(recent & (pl.col("category") == frame["category"].mode().sort()[0])))
 
 
