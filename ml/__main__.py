@@ -79,7 +79,8 @@ def _settings() -> MlSettings:
         return MlSettings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(["ML", *map(str, first["loc"])]).upper()
+        prefix = ["ML", "QUALITY"] if error.title == "QualitySettings" else ["ML"]
+        name = "_".join([*prefix, *map(str, first["loc"])]).upper()
         raise BadSetting(f"{name} is {first['input']!r}: {first['msg'].lower()}") from error
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
+MOST_CHARACTERS: Final = 1_000
+
 _MONTH_FORM: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -45,6 +47,19 @@ def day(text: str) -> str:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is no day such as 2026-11-20") from error
+
+
+def newest_or_day(text: str) -> str:
+    """A day as YYYY-MM-DD, or `newest`."""
+    return text if text == "newest" else day(text)
+
+
+def sentence(text: str) -> str:
+    """One line of up to 1,000 characters that says something."""
+    said = " ".join(text.split())
+    if not said or not said.isprintable() or len(said) > MOST_CHARACTERS:
+        raise ArgumentTypeError(f"{text[:40]!r} is no reason: one line of up to {MOST_CHARACTERS} characters")
+    return said
 
 
 def factor(text: str) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml import argument, lake_arguments
 from ml.plan_help import PLAN
+from ml.quality_help import QUALITY
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - the type has no public name
@@ -23,6 +24,7 @@ From shop events to forecasts, one step at a time:
   python -m ml stock --file stock.csv       if you know them: days without stock
   python -m ml panel                        one row per product and month
   python -m ml plan plan.csv                prices, promotions and advertising of the months to come (optional)
+  python -m ml quality                      is the data as it usually is? training asks for a yes
   python -m ml train                        judge all candidates, register the best as challenger
   python -m ml models --champion 1          call version 1 the champion
   python -m ml forecast                     forecast every product with the champion
@@ -76,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         _stock,
         _panel,
         _plan,
+        _quality,
         _train,
         _forecast,
         _evaluate,
@@ -142,6 +145,21 @@ def _plan(verbs: Verbs) -> None:
     )
 
 
+def _quality(verbs: Verbs) -> None:
+    verb = verbs.add_parser(
+        "quality",
+        help="judge the data before it is learned from; 1 if training must not go on",
+        description=QUALITY,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument(
+        "--as-of",
+        type=argument.newest_or_day,
+        metavar="YYYY-MM-DD",
+        help="judge as at the end of this day, or `newest`: as of the newest event, for an old export (default: now)",
+    )
+
+
 def _train(verbs: Verbs) -> None:
     verb = _verb(
         verbs,
@@ -150,6 +168,12 @@ def _train(verbs: Verbs) -> None:
     )
     _until(verb, "learn from months up to this one")
     verb.add_argument("--candidate", metavar="NAME", help="train this recipe, whatever the benchmark says")
+    verb.add_argument(
+        "--allow-failed-quality",
+        type=argument.sentence,
+        metavar="REASON",
+        help="train although the quality gate failed or was not run; the reason stays with the model",
+    )
 
 
 def _forecast(verbs: Verbs) -> None:

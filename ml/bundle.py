@@ -39,6 +39,7 @@ CRITICAL = "critical"
 CARD = "card"
 """Name of the model card in the section `record`, where releases without one pass over it."""
 PLANNED = "planned"
+QUALITY_OVERRIDE = "quality_override"
 
 State = Mapping[str, NDArray[Any] | str]
 
@@ -53,6 +54,7 @@ class Manifest(BaseModel):
     `risk_cuts` are the two values of cost at risk over margin that part Low, Medium and High;
     they are frozen here so that a product's class does not move when other products change. `planned` says that
     the model was made with a plan; a release that knows nothing of plans must not use it, so it is critical then.
+    `quality_override` is the reason of the person who let it learn from data that failed the quality gate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +75,7 @@ class Manifest(BaseModel):
     risk_cuts: tuple[FiniteFloat, FiniteFloat]
     seed: int
     planned: bool = False
+    quality_override: str | None = None
 
 
 @dataclass(frozen=True)
@@ -235,7 +238,9 @@ def refuse_critical(fields: Mapping[str, Any], understood: Collection[str]) -> N
 
 
 def _canonical_json(manifest: Manifest) -> bytes:
-    fields = manifest.model_dump(mode="json")
+    # A bundle without an override has the bytes of one from before there were any.
+    unsaid = {QUALITY_OVERRIDE} if manifest.quality_override is None else None
+    fields = manifest.model_dump(mode="json", exclude=unsaid)
     if fields.pop(PLANNED):
         fields |= {PLANNED: True, CRITICAL: [PLANNED]}
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -126,6 +126,14 @@ are of what was found, `data_versions` (JSON) are the names of those that lost t
 ERASED_IDS_SCHEMA: Final[Schema] = {"digest": pl.String()}
 """One row per event that an erasure made anonymous: of the id that it came with 32 digits of the sha256, so that a
 re-send is known. No row says which event that is now."""
+QUALITY_SCHEMA: Final[Schema] = {
+    "data_version": pl.String(),
+    "verdict": pl.String(),
+    "as_of": MOMENT,
+    "created_at": MOMENT,
+    "checks": pl.String(),
+}
+"""One row per run of the quality gate; `checks` is JSON, `data_version` is null where there was no panel."""
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,
@@ -138,6 +146,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "unreproducible": UNREPRODUCIBLE_SCHEMA,
     "erasures": ERASURE_SCHEMA,
     "erased_ids": ERASED_IDS_SCHEMA,
+    "quality_reports": QUALITY_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}
 

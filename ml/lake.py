@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -21,6 +22,8 @@ from ml.errors import LakeMoved, StoreUnavailable, VersionGone
 _LOG = logging.getLogger(__name__)
 __all__ = ["NEW", "Lake"]
 _ANY: Final = Terms()
+_ROWS_ADDED: Final = ("num_added_rows", "num_target_rows_inserted")
+"""What a write and a merge call the rows that they add."""
 
 
 class Lake:
@@ -77,6 +80,15 @@ class Lake:
         """The data files of a version, also of those that were removed since; none before the first write."""
         delta = self._open(table, version)
         return [] if delta is None else files_of(delta)
+
+    def rows_added(self, table: str, since: datetime) -> int:
+        """Rows that commits have added since an aware instant, as the table's own history tells it."""
+        delta = self._open(table)
+        with self._errors():
+            commits = [] if delta is None else delta.history()
+        new = [commit for commit in commits if commit["timestamp"] >= since.timestamp() * 1000]
+        told = [commit.get("operationMetrics", {}) for commit in new]
+        return sum(int(metrics.get(name, 0)) for metrics in told for name in _ROWS_ADDED)
 
     def read(
         self, table: str, columns: Sequence[str] | None = None, *, version: int | None = None

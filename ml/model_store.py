@@ -14,6 +14,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DATA_VERSION = re.compile(r"\d{4}-\d{2}\.[0-9a-f]{12}")
 _CREATED_AT = re.compile(rb'"created_at": ?"([^"\\]{1,40})"')
 _SUFFIX = ".jsonl"
+QUALITY = "reports/quality.json"
 HEAD_BYTES = 1024
 """A snapshot says within its first bytes when it was made, so that choosing one does not read them all."""
 
@@ -36,6 +37,8 @@ class Files(Protocol):
 
 class ModelStore:
     """A folder or `s3://bucket/prefix` with `bundles/<sha256>.tar` and `snapshots/<model sha256>/<data version>.jsonl`.
+
+    The newest report of the quality gate is `reports/quality.json` there.
 
     A file appears whole or not at all, and one copied from folder to bucket is the same there. A reader in S3 needs
     `s3:GetObject` on the prefix and `s3:ListBucket` on the bucket, a writer `s3:PutObject` besides.
@@ -102,6 +105,17 @@ class ModelStore:
             return newest, self._files.read(f"{folder}/{newest}{_SUFFIX}")
         except FileNotFoundError as error:  # removed since it was listed
             raise self._no_snapshot(model_sha256) from error
+
+    def put_quality(self, data: bytes) -> None:
+        """Keep the newest report of the quality gate."""
+        self._files.write(QUALITY, data)
+
+    def quality(self) -> bytes | None:
+        """The newest report of the quality gate, None before the first."""
+        try:
+            return self._files.read(QUALITY)
+        except FileNotFoundError:
+            return None
 
     def _no_snapshot(self, model_sha256: str) -> SnapshotNotFound:
         return SnapshotNotFound(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import pandera.polars as pa
@@ -9,10 +10,11 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.errors import SchemaErrors
 
-from ml.columns import EVENT_TYPES, PANEL_SCHEMA
+from ml.columns import EVENT_SCHEMA, EVENT_TYPES, PANEL_SCHEMA
 from ml.errors import QualityGateFailed
 from ml.event_rows import OPTIONAL, ROW_SCHEMA
 from ml.events import CURRENCY_PATTERN, MAX_PRICE_CENTS, OLDEST, TEXT_LENGTH
+from ml.months import shop_month
 
 TEXT_COLUMNS: Final = ("event_id", "product_id", "category", *OPTIONAL)
 
@@ -44,8 +46,7 @@ def row_rules(excluded_categories: Sequence[str]) -> tuple[Rule, ...]:
         Rule("price_too_high", "unit_price_cents", pl.col("unit_price_cents") <= MAX_PRICE_CENTS),
         _present("currency"),
         Rule("unknown_currency", "currency", pl.col("currency").str.contains(CURRENCY_PATTERN)),
-        *(Rule("text_too_long", name, pl.col(name).str.len_chars() <= TEXT_LENGTH) for name in TEXT_COLUMNS),
-        *(Rule("control_character", name, ~pl.col(name).str.contains(r"\p{Cc}")) for name in TEXT_COLUMNS),
+        *_spelled(),
     )
 
 
@@ -63,13 +64,57 @@ def judge_rows(rows: pl.DataFrame, excluded_categories: Sequence[str]) -> pl.Ser
     return reasons.scatter(first["index"], first["reason"])
 
 
+def event_failures(events: pl.DataFrame, zone: str, latest: datetime, most_units: int) -> pl.DataFrame:
+    """One row per broken rule and event of the lake: `index`, `reason`, sorted by the first.
+
+    Args:
+        events: `EVENT_SCHEMA`.
+        zone: Of the shop, for its months.
+        latest: Later events are wrong.
+        most_units: Units that one event may have.
+
+    Raises:
+        pandera.errors.SchemaErrors: A column or its type is wrong.
+    """
+    required = [name for name in EVENT_SCHEMA if name not in OPTIONAL]
+    rules = (
+        *(Rule(f"missing_{name}", name, pl.col(name).is_not_null()) for name in required),
+        Rule("before_1970", "occurred_at", pl.col("occurred_at") >= OLDEST),
+        Rule("future_date", "occurred_at", pl.col("occurred_at") <= latest),
+        Rule("unknown_event_type", "event_type", pl.col("event_type").is_in(list(EVENT_TYPES))),
+        Rule("quantity_out_of_range", "quantity", pl.col("quantity").is_between(1, most_units)),
+        Rule(
+            "price_out_of_range",
+            "unit_price_cents",
+            pl.col("unit_price_cents").is_between(1, MAX_PRICE_CENTS),
+        ),
+        Rule("unknown_currency", "currency", pl.col("currency").str.contains(CURRENCY_PATTERN)),
+        Rule(
+            "month_of_another_time",
+            "event_month",
+            pl.col("event_month") == shop_month(pl.col("occurred_at"), zone).dt.strftime("%Y-%m"),
+        ),
+        *_spelled(),
+    )
+    return _failures(events, EVENT_SCHEMA, rules).sort("index", maintain_order=True)
+
+
+def panel_failures(panel: pl.DataFrame) -> pl.DataFrame:
+    """One row per broken rule and row of a sorted panel: `index`, `reason`, sorted by the first.
+
+    Raises:
+        pandera.errors.SchemaErrors: A column or its type is wrong.
+    """
+    return _failures(panel, PANEL_SCHEMA, _panel_rules()).sort("index", maintain_order=True)
+
+
 def check_panel(panel: pl.DataFrame) -> None:
     """Nothing for a panel with one row per product and month, no month missing, and amounts that agree.
 
     Raises:
         QualityGateFailed: Names the rule, how many rows break it and the first of them.
     """
-    failed = _failures(panel, PANEL_SCHEMA, _panel_rules()).sort("index")
+    failed = panel_failures(panel)
     if failed.height:
         reason, index = failed["reason"][0], failed["index"][0]
         row = panel.row(index, named=True)
@@ -78,6 +123,13 @@ def check_panel(panel: pl.DataFrame) -> None:
             f" first product {row['product_id']!r} in {row['month']:%Y-%m};"
             " build the panel again from the events"
         )
+
+
+def _spelled() -> tuple[Rule, ...]:
+    return (
+        *(Rule("text_too_long", name, pl.col(name).str.len_chars() <= TEXT_LENGTH) for name in TEXT_COLUMNS),
+        *(Rule("control_character", name, ~pl.col(name).str.contains(r"\p{Cc}")) for name in TEXT_COLUMNS),
+    )
 
 
 def _panel_rules() -> tuple[Rule, ...]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml.data_gate.settings import QualitySettings
 from ml.inbox_location import InboxLocation, Password
 from ml.location import Location
 from ml.pseudonym import KEY_FILE, read_key
@@ -83,6 +84,9 @@ class MlSettings(BaseSettings):
         default=0.05, gt=0, description="A model is refused if one forecast in twenty takes longer."
     )
     model_name: str = "demand"
+    quality: QualitySettings = Field(
+        default_factory=QualitySettings, description="Thresholds of the quality gate, `ML_QUALITY_<FIELD>`."
+    )
 
     @property
     def zone(self) -> ZoneInfo:

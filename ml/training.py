@@ -73,6 +73,7 @@ def train(
     candidates: Mapping[str, type[Model]] | None = None,
     forced: str | None = None,
     data_quality: Mapping[str, Any] | None = None,
+    quality_override: str | None = None,
     limits: Limits | None = None,
     progress: Progress = silent,
 ) -> TrainReport:
@@ -89,6 +90,7 @@ def train(
         candidates: Recipes by name; by default all, and the yardstick that cannot be promoted.
         forced: Train this recipe, whatever the backtest says.
         data_quality: Of the events behind the history, kept with the model for its reviewer.
+        quality_override: Why this history is learned from although it failed the quality gate.
         limits: What a model may cost to be promoted.
         progress: Called with fits done, fits in all, and what was fitted.
 
@@ -105,7 +107,7 @@ def train(
     choice = choose(tested, recipe, forced, seed, used_until=used_until, limits=limits)
     table = {str(row["candidate"]): row for row in tested.table()}
     paper = by_month_and_class(tested, choice.candidate)
-    manifest, card, data = _packed(tested, paper, table[choice.candidate], seed)
+    manifest, card, data = _packed(tested, paper, table[choice.candidate], seed, quality_override)
     sha256 = store.put_bundle(data)
     artifacts = _artifacts(tested, table, choice, manifest) | backtest_files(tested, paper, card)
     if data_quality is not None:
@@ -135,7 +137,9 @@ def _used_until(registry: Registry, champion: ModelVersion) -> str | None:
     return None if used is None else str(used)
 
 
-def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> tuple[Manifest, str, bytes]:
+def _packed(
+    tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int, quality_override: str | None
+) -> tuple[Manifest, str, bytes]:
     """The recipe fitted on all months, with its calibration and its record: manifest, model card and bundle."""
     name = paper["candidate"]
     history, hindcasts, candidate = tested.history, tested.hindcasts, CANDIDATES[name]
@@ -161,6 +165,7 @@ def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> 
         risk_cuts=risk_cuts(prediction.levels[:: 1 + history.n // MOST_RISKS]),
         seed=seed,
         planned=bool(history.plan),
+        quality_override=quality_override,
     )
     card = _card(tested, paper, manifest)
     states = {
@@ -173,12 +178,13 @@ def _packed(tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int) -> 
 
 
 def _card(tested: Backtest, paper: Mapping[str, Any], manifest: Manifest) -> str:
-    facts = ("data_version", "data_digest", "code_commit", "calibration_id", "seed")
+    facts = ("data_version", "data_digest", "code_commit", "calibration_id", "seed", "quality_override")
+    told = {name: value for name in facts if (value := getattr(manifest, name)) is not None}
     return model_card(
         tested,
         paper,
         title=f"Model card: {manifest.candidate} for {manifest.target_month}",
-        facts={name.replace("_", " "): str(getattr(manifest, name)) for name in facts},
+        facts={name.replace("_", " "): str(value).replace("|", "\\|") for name, value in told.items()},
         command=f"ML_RANDOM_SEED={manifest.seed} python -m ml train --until {manifest.last_month}"
         f" --candidate {manifest.candidate}",
     )

@@ -17,10 +17,12 @@ from apps.console.git_history import GitHistory, Unreadable
 from apps.console.pages import Pages, Static
 from apps.console.services import Answer, Services
 from apps.decision.schemas import Decision, DecisionRequest
-from apps.forecast.schemas import CategoryForecasts, Forecast, ForecastPage, ModelInfo
+from apps.forecast.schemas import CategoryForecasts, Forecast, ForecastPage, ModelInfo, QualityReport
 from ml.events import TEXT_LENGTH
 
 PAGE = 25
+VERDICTS = ("fail", "warn", "pass")
+"""Checks are listed in this order, others at the end."""
 
 Text = Annotated[str, Query(max_length=TEXT_LENGTH)]
 Name = Annotated[str, Path(max_length=TEXT_LENGTH)]
@@ -43,7 +45,7 @@ def differences(release: Release | None, info: ModelInfo | None) -> list[tuple[s
 
 
 def console_router(services: Services, git: GitHistory, pages: Pages) -> APIRouter:
-    """Now, Products, Models and Releases."""
+    """Now, Products, Data, Models and Releases."""
     router = APIRouter(dependencies=[ANYONE], default_response_class=HTMLResponse)
 
     @router.get("/")
@@ -115,6 +117,20 @@ def console_router(services: Services, git: GitHistory, pages: Pages) -> APIRout
         """Every model that was promoted, with what spoke for it."""
         history, no_git = await _history(git)
         return pages.render("models.html", {"page": "models", "history": history, "no_git": no_git})
+
+    @router.get("/data")
+    async def data() -> HTMLResponse:
+        """What the quality gate says of the data that models learn from."""
+        found = await services.get("forecast", "/data-quality", QualityReport)
+        return pages.render(
+            "data.html",
+            {
+                "page": "data",
+                "found": found,
+                "never": found.status == HTTPStatus.NOT_FOUND,
+                "order": VERDICTS,
+            },
+        )
 
     @router.get("/releases")
     async def releases() -> HTMLResponse:

@@ -9,7 +9,14 @@ from fastapi import FastAPI
 from apps.chassis.app import create_app
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
-from apps.forecast.routes import category_router, forecast_router, model_router, open_month_router
+from apps.forecast.data_quality import QualityReports
+from apps.forecast.routes import (
+    category_router,
+    forecast_router,
+    model_router,
+    open_month_router,
+    quality_router,
+)
 from apps.forecast.serving import Serving
 from apps.forecast.settings import ForecastSettings
 
@@ -34,6 +41,7 @@ def create(settings: ForecastSettings) -> FastAPI:
             forecast_router(serving),
             category_router(serving),
             open_month_router(serving),
+            quality_router(QualityReports(settings.model_store)),
             model_router(serving),
         ],
         readiness={"model": serving.check_model, "snapshot": serving.check_snapshot},

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from apps.chassis.access import ANYONE, KEY_HOLDER
 from apps.chassis.problems import Problem, shown
+from apps.forecast.data_quality import QualityReports
 from apps.forecast.live import SentHistories, live_answers
 from apps.forecast.schemas import (
     MAX_PAGE,
@@ -25,6 +26,7 @@ from apps.forecast.schemas import (
     ModelInfo,
     OpenMonth,
     OpenMonthLine,
+    QualityReport,
     Reloaded,
 )
 from apps.forecast.serving import Serving
@@ -142,6 +144,18 @@ def open_month_router(serving: Serving) -> APIRouter:
             detail = f"product {shown(product_id)} has no nowcast: {why}"
             raise Problem(HTTPStatus.NOT_FOUND, "unknown-nowcast", detail)
         return OpenMonthLine.model_validate(line)
+
+    return router
+
+
+def quality_router(reports: QualityReports) -> APIRouter:
+    """What was found in the data that models learn from."""
+    router = APIRouter(dependencies=[ANYONE])
+
+    @router.get("/data-quality")
+    async def data_quality() -> QualityReport:
+        """Say what the quality gate last said of the data, check by check."""
+        return await reports.newest()
 
     return router
 

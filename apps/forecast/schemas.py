@@ -186,6 +186,35 @@ class OpenMonth(Answer):
     categories: dict[str, OpenMonthLine] = Field(default_factory=dict)
 
 
+class QualityCheck(Answer):
+    """One check of the quality gate; `value` of `threshold` or more fails."""
+
+    name: str
+    verdict: str = Field(description="pass, warn, fail or not enough data.")
+    value: FiniteFloat | None = None
+    threshold: FiniteFloat | None = None
+    reason: str = ""
+    count: int = Field(default=0, description="Rows that were found, of which `rows` are the first.")
+    rows: list[dict[str, str | int | FiniteFloat]] = Field(default_factory=list)
+
+
+class QualityVerdict(Answer):
+    """What the quality gate said of one state of the data."""
+
+    verdict: str
+    data_version: str | None = None
+    created_at: datetime
+
+
+class QualityReport(QualityVerdict):
+    """The newest report of the quality gate, and the verdicts before it, newest first."""
+
+    as_of: datetime
+    newest_event: datetime | None = None
+    checks: list[QualityCheck]
+    history: list[QualityVerdict] = Field(default_factory=list)
+
+
 class ModelInfo(Answer):
     """What this process serves, against what its release asks for."""
 

@@ -4,11 +4,13 @@ import logging
 from argparse import Namespace
 from datetime import UTC, datetime
 
+from ml.data_gate.report import required
 from ml.data_quality import data_quality
+from ml.data_version import data_version_of
 from ml.guardrails import Limits
 from ml.lake import Lake
 from ml.model_store import ModelStore
-from ml.panel import noted_history
+from ml.panel import load_history, noted_history
 from ml.registry import Registry
 from ml.settings import MlSettings
 from ml.terminal import progress_bar
@@ -22,6 +24,8 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     """Yes if the gate lets the model be proposed."""
     lake = Lake(settings.lake)
     history = noted_history(lake, datetime.now(UTC), options.until)
+    whole = history if options.until is None else load_history(lake)
+    gate = required(lake, data_version_of(whole).name, options.allow_failed_quality)
     _LOG.info("history_loaded", extra={"products": history.n, "months": history.T})
     with progress_bar() as progress:
         report = train(
@@ -30,7 +34,8 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             ModelStore(settings.model_store),
             seed=settings.random_seed,
             forced=options.candidate,
-            data_quality=data_quality(lake),
+            data_quality={**data_quality(lake), "gate": gate},
+            quality_override=gate["override"],
             limits=Limits(
                 settings.gate_fit_seconds, settings.gate_memory_bytes, settings.gate_score_p95_seconds
             ),

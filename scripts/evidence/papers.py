@@ -2,9 +2,17 @@
 
 import json
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from ml.errors import ModelNotFound
 
@@ -85,12 +93,34 @@ class Money(Paper):
     margins: tuple[Margin, ...]
 
 
+class QualityGate(Paper):
+    """What the quality gate said of the data, and why somebody let training go on where it had to be allowed."""
+
+    verdict: str
+    data_version: str
+    created_at: str | None
+    failed: tuple[str, ...]
+    warned: tuple[str, ...]
+    override: str | None
+
+
 class DataQuality(Paper):
-    """Events that the lake took, and rows that it refused, by reason."""
+    """Events that the lake took, and rows that it refused, by reason; accepted events that were not learned from.
+
+    Trainings from before there was a gate say nothing of it.
+    """
 
     accepted: Count
     refused: Count
     reasons: dict[str, Count]
+    set_aside: dict[str, Count] | None = None
+    gate: QualityGate | None = None
+
+    @model_serializer(mode="wrap")
+    def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what was not said, so that evidence from before keeps its bytes."""
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def read(artifact: Callable[[int, str], bytes], version: int, name: str, kind: type[Kind]) -> Kind | None:

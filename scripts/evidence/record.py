@@ -190,6 +190,11 @@ class Evidence(_Facts):
     def risk(self) -> tuple[str, tuple[str, ...]]:
         """Low, Medium or High, and each reason for it."""
         high = [f"{gate.waiver.by} waived the gate {gate.name}" for gate in self.gates if gate.waiver]
+        judged = self.data_quality.gate if self.data_quality and "model" in self.moves else None
+        if judged is not None and judged.override is not None:
+            high.append(
+                f"trained although the quality gate of its data says {judged.verdict}: {judged.override}"
+            )
         medium = ["first model of this environment"] if not self.replaces.has_model else []
         if self.verdict and self.verdict.answer == "non_inferior" and "model" in self.moves:
             medium.append("the model is not worse, and not proven better")

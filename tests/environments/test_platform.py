@@ -144,6 +144,7 @@ def test_an_environment_reads_bundles_and_snapshots_and_writes_nothing(environme
     assert may(environment, "List", "models")
     assert may(environment, "Read", "models/bundles/5f0c.tar")
     assert may(environment, "Read", "models/snapshots/5f0c/2026-10.jsonl")
+    assert may(environment, "Read", "models/reports/quality.json")
     assert not may(environment, "Read", "models/anything-else")
     assert not may(environment, "Read", "registry/1/table.json")
     assert not [each for each in identities()[environment] if not each.startswith(("List:", "Read:"))]
@@ -151,6 +152,7 @@ def test_an_environment_reads_bundles_and_snapshots_and_writes_nothing(environme
 
 def test_workflows_write_models_and_the_registry_its_own_bucket() -> None:
     assert may("writer", "Write", "models/bundles/5f0c.tar")
+    assert may("writer", "Write", "models/reports/quality.json")
     assert not may("writer", "Write", "registry/1/table.json")
     assert may("registry", "Write", "registry/1/table.json")
     assert not may("registry", "Write", "models/bundles/5f0c.tar")

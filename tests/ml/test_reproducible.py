@@ -18,7 +18,9 @@ from ml.__main__ import main
 assert main(["synthesize", "--out", "events", "--products", "40", "--months", "14", "--seed", sys.argv[1]]) == 0
 assert main(["ingest", "--events", "events"]) == 0
 assert main(["panel"]) == 0
-assert sys.argv[2] == "panel" or main(["train"]) in {0, 1}
+if sys.argv[2] == "train":
+    assert main(["quality", "--as-of", "newest"]) == 0
+    assert main(["train"]) in {0, 1}
 """
 
 

@@ -1,10 +1,15 @@
 """Evidence is one fixed text: written by promote, refused when anybody else touched it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from ml.data_gate.report import required
+from ml.data_quality import data_quality
+from ml.lake import Lake
 from scripts.errors import Refused
+from scripts.evidence.papers import DataQuality
 from scripts.evidence.record import Drift, Evidence, Waiver
 from tests.scripts.test_pull_request import evidence
 
@@ -14,6 +19,21 @@ def test_the_bytes_are_the_same_for_the_same_facts_and_come_back() -> None:
     assert evidence().to_bytes() == data
     assert Evidence.from_bytes(data) == evidence()
     assert data.endswith(b"}\n")
+
+
+def test_evidence_from_before_there_was_a_quality_gate_keeps_its_bytes() -> None:
+    told = {"accepted": 9, "refused": 1, "reasons": {"missing_price": 1}}
+    older = {**json.loads(evidence().to_bytes()), "data_quality": told}
+    data = json.dumps(older, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    assert Evidence.from_bytes(data).to_bytes() == data
+
+
+def test_what_training_writes_of_its_data_can_be_read(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    written = {**data_quality(lake), "gate": required(lake, "2026-10.0123456789ab", "a first try")}
+    read = DataQuality.model_validate(json.loads(json.dumps(written)))
+    assert read.gate is not None
+    assert (read.gate.verdict, read.gate.override, read.set_aside) == ("not run", "a first try", {})
 
 
 def test_evidence_from_before_money_was_measured_keeps_its_bytes() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.errors import Refused
-from scripts.evidence.papers import Calibration, DataQuality, Interval, Money, Segment, Segments
+from scripts.evidence.papers import Calibration, DataQuality, Interval, Money, QualityGate, Segment, Segments
 from scripts.evidence.record import Drift, Evidence, Gate, Model, Traffic, Verdict, Waiver
 from scripts.promotion.pull_request import MAX_CHARACTERS, evidence_in, promotion_body
 from scripts.release_file import Release
@@ -185,6 +185,35 @@ def test_every_slot_that_is_filled_is_shown() -> None:
     ):
         assert part in body, part
     assert evidence_in(body) == evidence(**PAPERS)
+
+
+JUDGED = QualityGate(
+    verdict="warn",
+    data_version="2026-10.0123456789ab",
+    created_at="2026-11-01T09:00:00+00:00",
+    failed=(),
+    warned=("volume",),
+    override=None,
+)
+ALLOWED = JUDGED.model_copy(update={"verdict": "fail", "failed": ("price_jumps",), "override": "a | <sale>"})
+
+
+def test_what_the_quality_gate_said_is_shown() -> None:
+    quality = DataQuality(accepted=9, refused=0, reasons={}, set_aside={"giant_order": 1}, gate=JUDGED)
+    body = promotion_body(evidence(data_quality=quality), diffs=None, rollback="x")
+    assert "Quality gate of data version `2026-10.0123456789ab`: warn.\n\n- warned: volume" in body
+    assert evidence_in(body) == evidence(data_quality=quality)
+
+
+def test_a_model_of_data_that_failed_shows_who_allowed_it_why_and_a_high_risk() -> None:
+    quality = DataQuality(accepted=9, refused=0, reasons={}, gate=ALLOWED)
+    shown = evidence(data_quality=quality)
+    body = promotion_body(shown, diffs=None, rollback="x")
+    assert r"`2026-10.0123456789ab`: **fail**, and training was allowed: a \| &lt;sale>." in body
+    assert r"- failed: price\_jumps" in body
+    level, reasons = shown.risk
+    assert level == "High"
+    assert reasons[0] == "trained although the quality gate of its data says fail: a | <sale>"
 
 
 def test_every_slot_that_is_empty_says_so() -> None:

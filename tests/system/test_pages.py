@@ -26,6 +26,7 @@ def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
     [
         ("/", "What runs is what Git says"),
         ("/products", "SKU-"),
+        ("/data", "All checks"),
         ("/models", "WAPE"),
         ("/releases", "Revert"),
     ],

@@ -1,5 +1,6 @@
 """The console shows what answers and names what does not; a page is never an error because a service is down."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ import pytest
 
 from apps.console.main import create
 from apps.console.settings import ConsoleSettings
+from ml.model_store import ModelStore
 from tests.apps.client import Client, answering
 from tests.apps.console.repository import Forge, evidence, promoted, release
 from tests.apps.forecast.store import VERSION, Shop
 from tests.apps.process import listener, running
 
-PAGES = ("/", "/products", "/products/P0003", "/models", "/releases")
+PAGES = ("/", "/products", "/products/P0003", "/data", "/models", "/releases")
 NOWHERE = "http://127.0.0.1:9"
 ODD = "SHELF/9 Ş"
 
@@ -197,6 +199,64 @@ def test_numbers_that_cannot_be_used_are_named_beside_the_forecast(
 
 def test_an_unknown_product_is_a_page_that_says_so(client: Client) -> None:
     assert "product 'NOPE' has no forecast" in page(client, "/products/NOPE", status=404).text
+
+
+def test_data_says_that_it_was_not_judged_yet(client: Client) -> None:
+    assert "The gate was not run yet" in page(client, "/data").text
+
+
+def test_data_shows_the_verdict_what_failed_with_its_rows_and_the_verdicts_before(
+    forge: Forge, shop: Shop, tmp_path: Path
+) -> None:
+    at = "2026-11-20T09:00:00+00:00"
+    checks = [
+        {"name": "volume", "verdict": "pass", "value": 1.1, "threshold": 1.6, "reason": "as usual"},
+        {
+            "name": "price_jumps",
+            "verdict": "fail",
+            "value": 0.9,
+            "threshold": 0.1,
+            "reason": "90 % jump",
+            "count": 1_234,
+            "rows": [
+                {"event_id": "e<1>", "price_cents": 127_300},
+                {"event_id": "e2", "price_cents": 40_500.5},
+            ],
+        },
+        {
+            "name": "vanished",
+            "verdict": "not enough data",
+            "value": None,
+            "threshold": None,
+            "reason": "new shop",
+        },
+        {"name": "of_a_later_release", "verdict": "unclear", "reason": "?"},
+    ]
+    head = {"verdict": "fail", "data_version": "2026-10.0123456789ab", "created_at": at, "as_of": at}
+    past = [{"verdict": verdict, "data_version": None, "created_at": at} for verdict in ("warn", "pass")]
+    root = tmp_path / "store"
+    shutil.copytree(shop.root, root)
+    ModelStore(root).put_quality(json.dumps({**head, "checks": checks, "history": past}).encode())
+    variables = shop.variables() | {"FORECAST_MODEL_STORE": str(root)}
+    with (
+        listener() as bound,
+        running("apps.forecast", variables, bound) as process,
+        answering(create(settings(forge.path, forecast_url=process.url))) as client,
+    ):
+        found = page(client, "/data")
+    assert "The data failed the quality gate" in found.text
+    for part in (
+        "2026-10.0123456789ab",
+        "90 % jump",
+        "the first 2 of 1,234",
+        "e<1>",
+        "127,300",
+        "unclear",
+        "new shop",
+    ):
+        assert part in found.text
+    strip = [fields.get("class") for tag, fields in found.elements if tag == "li" and "title" in fields]
+    assert strip == ["good", "warn"]
 
 
 def test_models_show_verdict_gates_and_benchmark(client: Client) -> None:

@@ -415,6 +415,7 @@ def test_openapi_describes_every_answer(client: Client) -> None:
         "/categories/{category}",
         "/nowcast",
         "/nowcast/{product_id}",
+        "/data-quality",
         "/model-info",
         "/reload",
     }
@@ -481,3 +482,33 @@ def test_the_open_month_is_told_apart_from_the_forecast(own: Shop) -> None:
 def test_without_an_open_month_it_says_so(client: Client) -> None:
     assert "without the open month" in client.get("/nowcast").json()["unknown"]
     assert "without the open month" in client.get("/nowcast/P0002").json()["detail"]
+
+
+def test_the_report_of_the_quality_gate_is_told_as_it_is_kept(
+    own: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.forecast.data_quality.KEPT_SECONDS", 0.0)
+    store, at = ModelStore(own.root), "2026-11-20T09:00:00Z"
+    report = {"verdict": "fail", "data_version": None, "created_at": at, "as_of": at, "newest_event": None}
+    check = {"name": "volume", "verdict": "fail", "value": 2.5, "threshold": 1.6, "reason": "few", "count": 1}
+    kept = {**report, "checks": [{**check, "rows": [{"day": "2026-11-19", "events": 7}]}], "history": []}
+    with answering(create(own.settings())) as client:
+        assert client.get("/data-quality").status_code == 404
+        store.put_quality(json.dumps({**kept, "of_a_newer_release": 1}).encode())
+        assert client.get("/data-quality").json() == kept
+        store.put_quality(b"[]")
+        refused = client.get("/data-quality")
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (
+            503,
+            "unreadable-quality-report",
+        )
+
+
+def test_the_report_is_read_from_the_store_at_most_every_few_seconds(
+    own: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    monkeypatch.setattr(ModelStore, "quality", lambda _: reads.append(1))
+    with answering(create(own.settings())) as client:
+        assert [client.get("/data-quality").status_code for _ in range(5)] == [404] * 5
+    assert len(reads) == 1
