@@ -10,6 +10,7 @@ from apps.chassis.app import create_app
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
 from apps.forecast.routes import category_router, forecast_router, model_router, open_month_router
+from apps.forecast.served import Served
 from apps.forecast.serving import Serving
 from apps.forecast.settings import ForecastSettings
 
@@ -17,21 +18,23 @@ from apps.forecast.settings import ForecastSettings
 def create(settings: ForecastSettings) -> FastAPI:
     """The forecast service's application; it loads its model before its first request."""
     metrics = Metrics()
-    serving = Serving(settings, metrics.registry)
+    serving, served = Serving(settings, metrics.registry), Served(settings, metrics.registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await serving.load()
         async with create_task_group() as background:
-            background.start_soon(serving.load_until_loaded)
+            background.start_soon(serving.keep_fresh)
+            background.start_soon(served.write_again_and_again)
             yield
             background.cancel_scope.cancel()
+        await served.write()
 
     return create_app(
         title="forecast",
         settings=settings,
         routers=[
-            forecast_router(serving),
+            forecast_router(serving, served),
             category_router(serving),
             open_month_router(serving),
             model_router(serving),

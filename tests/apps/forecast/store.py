@@ -22,6 +22,7 @@ from tests.ml.small_models import bundle_bytes
 VERSION = 3
 KEY = "k" * 16
 DATA_VERSION = "2025-12.0123456789ab"
+NEVER_SECONDS = 1e10
 CREATED_AT = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
@@ -60,6 +61,7 @@ class Shop:
             "model_store": self.root,
             "api_key": SecretStr(KEY),
             "retry_seconds": 0.05,
+            "stale_after_seconds": NEVER_SECONDS,
         }
         return ForecastSettings.model_validate(fields | changes)
 
@@ -71,6 +73,7 @@ class Shop:
             "FORECAST_IMAGE_TAG": "9c0d7e2",
             "FORECAST_MODEL_STORE": str(self.root),
             "FORECAST_API_KEY": KEY,
+            "FORECAST_STALE_AFTER_SECONDS": str(NEVER_SECONDS),
         }
 
 

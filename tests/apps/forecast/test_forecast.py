@@ -270,6 +270,7 @@ def test_model_info_says_what_answers_here(client: Client, shop: Shop) -> None:
         "products": 40,
         "stock_data": "no stock data",
         "snapshot_created_at": "2026-01-05T08:00:00Z",
+        "stale": False,
     }
 
 
@@ -420,7 +421,7 @@ def test_openapi_describes_every_answer(client: Client) -> None:
     }
     forecast = document["components"]["schemas"]["Forecast"]["properties"]
     answer = client.get("/forecast/P0001").json()
-    not_here = {"dependence", "plan", "returns", "probability_of_sale"}
+    not_here = {"dependence", "plan", "returns", "probability_of_sale", "stale"}
     assert set(forecast) - set(answer) == not_here, "told where they are known"
     assert set(answer) <= set(forecast)
 
