@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from ml.bundle import unpack
 from ml.history import History
 from ml.model_store import ModelStore
 from ml.snapshot import NOT_JUDGED, Groups, snapshot_bytes, sums_of_means
+from tests.ml.known_processes import negative_binomials
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
 
@@ -91,6 +92,15 @@ def stored_shop(root: Path, candidate: str = "ses") -> Shop:
     data = bundle_bytes(odd, candidate)
     ModelStore(root).put_bundle(data)
     return Shop(root, odd, hashlib.sha256(data).hexdigest())
+
+
+def stored_catalogue(root: Path, products: int, candidate: str = "ses") -> Shop:
+    """A store with many products, named P0000 on, and a model that learned from a few of them; no snapshot."""
+    history = negative_binomials(products, 36, seed=7).history
+    history = replace(history, product_ids=tuple(f"P{row:04}" for row in range(products)))
+    data = bundle_bytes(history.rows(np.arange(60)), candidate)
+    ModelStore(root).put_bundle(data)
+    return Shop(root, history, hashlib.sha256(data).hexdigest())
 
 
 def a_month_later(history: History) -> History:

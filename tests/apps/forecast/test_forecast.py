@@ -21,7 +21,7 @@ from ml.model_store import ModelStore
 from ml.product_history import ProductHistory
 from scripts.evidence.soak import DRIFT_ANSWERS, queries
 from tests.apps.client import Client, answering
-from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later, stored_shop
+from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later
 from tests.apps.process import listener, running
 
 PLANNED = ("price_cents", "promotion", "advertising_cents")
@@ -32,12 +32,6 @@ LATER = "2026-01.aaaaaaaaaaaa"
 def client(shop: Shop) -> Iterator[Client]:
     with answering(create(shop.settings())) as client:
         yield client
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Shop:
-    """A shop that a test may break."""
-    return stored_shop(tmp_path / "store")
 
 
 def snapshot_lines(shop: Shop) -> dict[str, bytes]:
