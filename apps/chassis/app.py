@@ -1,10 +1,11 @@
 """One way to build the application of a service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from apps.chassis.access import require_declared
 from apps.chassis.body_limit import BodyLimit
@@ -29,6 +30,7 @@ def create_app(
     lifespan: Lifespan = nothing_to_open,
     api_key: SecretStr | None = None,
     content_policy: str = API_CONTENT_POLICY,
+    shortcuts: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
 ) -> FastAPI:
     """An application with health, readiness, metrics, OpenAPI, problem details and the edge around it.
 
@@ -41,6 +43,7 @@ def create_app(
         lifespan: What to open before the first request and close after the last.
         api_key: What `KEY_HOLDER` routes ask for.
         content_policy: Content-Security-Policy of every answer.
+        shortcuts: What answers before the routes do, see `apps.chassis.shortcut`.
 
     Raises:
         UndeclaredAccess: A route does not say who may call it.
@@ -61,6 +64,8 @@ def create_app(
         require_declared(router.routes, api_key)
         app.include_router(router)
     add_handlers(app)
+    for shortcut in shortcuts:
+        app.add_middleware(shortcut)
     app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
     app.add_middleware(Edge, metrics=metrics, content_policy=content_policy)  # added last, so outermost
     return app

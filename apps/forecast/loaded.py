@@ -24,6 +24,7 @@ class Loaded:
     Attributes:
         product_ids: Sorted; of one category by its name, of all under None.
         headers: Added to every answer made from this, so that a caller knows what it was made from.
+        raw_headers: The same with the media type, as ASGI takes them.
         stale_at: POSIX seconds from which on the snapshot is too old to be passed on without a word.
     """
 
@@ -32,6 +33,7 @@ class Loaded:
     live: Live
     product_ids: Mapping[str | None, Sequence[str]]
     headers: Mapping[str, str]
+    raw_headers: Sequence[tuple[bytes, bytes]]
     loaded_at: datetime
     stale_at: float
 
@@ -55,12 +57,17 @@ class Loaded:
             raise
         except Exception as error:  # whatever trips it up would trip up every caller
             raise BundleRefused(f"model and snapshot do not work together: {error!r}") from error
+        headers = {"X-Model-Version": str(model_version), "X-Data-Version": snapshot.data_version}
+        named = {**headers, "Content-Type": "application/json"}
         return cls(
             bundle=bundle,
             snapshot=snapshot,
             live=live,
             product_ids=product_ids,
-            headers={"X-Model-Version": str(model_version), "X-Data-Version": snapshot.data_version},
+            headers=headers,
+            raw_headers=[
+                (name.lower().encode("ascii"), value.encode("ascii")) for name, value in named.items()
+            ],
             loaded_at=datetime.now(UTC),
             stale_at=snapshot.created_at.timestamp() + stale_after_seconds,
         )

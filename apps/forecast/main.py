@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from anyio import create_task_group
 from fastapi import FastAPI
@@ -9,7 +10,14 @@ from fastapi import FastAPI
 from apps.chassis.app import create_app
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
-from apps.forecast.routes import category_router, forecast_router, model_router, open_month_router
+from apps.chassis.shortcut import Shortcut
+from apps.forecast.routes import (
+    category_router,
+    forecast_router,
+    model_router,
+    open_month_router,
+    ready_forecast,
+)
 from apps.forecast.served import Served
 from apps.forecast.serving import Serving
 from apps.forecast.settings import ForecastSettings
@@ -19,6 +27,14 @@ def create(settings: ForecastSettings) -> FastAPI:
     """The forecast service's application; it loads its model before its first request."""
     metrics = Metrics()
     serving, served = Serving(settings, metrics.registry), Served(settings, metrics.registry)
+    forecasts = forecast_router(serving, served)
+    product = partial(
+        Shortcut,
+        prefix="/forecast/",
+        template="/forecast/{product_id}",
+        ready=partial(ready_forecast, serving, served),
+        routes=forecasts.routes,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -34,7 +50,7 @@ def create(settings: ForecastSettings) -> FastAPI:
         title="forecast",
         settings=settings,
         routers=[
-            forecast_router(serving, served),
+            forecasts,
             category_router(serving),
             open_month_router(serving),
             model_router(serving),
@@ -43,6 +59,7 @@ def create(settings: ForecastSettings) -> FastAPI:
         metrics=metrics,
         lifespan=lifespan,
         api_key=settings.api_key,
+        shortcuts=[product],
     )
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from apps.chassis.access import ANYONE, KEY_HOLDER
 from apps.chassis.problems import Problem, shown
+from apps.chassis.shortcut import Headers
 from apps.forecast.live import SentHistories, live_answers
 from apps.forecast.schemas import (
     MAX_PAGE,
@@ -96,6 +97,16 @@ def forecast_router(serving: Serving, served: Served) -> APIRouter:
         return _json(loaded.told(answer), loaded.headers)
 
     return router
+
+
+def ready_forecast(serving: Serving, served: Served, product_id: str) -> tuple[bytes, Headers] | None:
+    """The answer and headers of `GET /forecast/{product_id}` where there is one, for `apps.chassis.shortcut`."""
+    name, loaded = canonical_product_id(product_id), serving.now
+    answer = None if loaded is None else loaded.snapshot.answers.get(name)
+    if loaded is None or answer is None or len(product_id) > TEXT_LENGTH:
+        return None
+    served.asked(loaded, name)
+    return loaded.told(answer), loaded.raw_headers
 
 
 def category_router(serving: Serving) -> APIRouter:

@@ -59,6 +59,11 @@ class Serving:
         self._missing = "it was not loaded yet"
 
     @property
+    def now(self) -> Loaded | None:
+        """What is served now, None while nothing is."""
+        return self._loaded
+
+    @property
     def loaded(self) -> Loaded:
         """What is served now.
 

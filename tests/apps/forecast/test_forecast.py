@@ -68,6 +68,16 @@ def test_an_answer_names_model_and_data(client: Client) -> None:
     assert (headers["x-model-version"], headers["x-data-version"]) == (str(VERSION), DATA_VERSION)
 
 
+def test_the_answer_that_lies_ready_is_that_of_the_route(client: Client, shop: Shop) -> None:
+    """A query takes the route, whose answer it does not change."""
+    for name in (*shop.history.product_ids, " p0001 ", "NOPE", "X" * 201, ""):
+        path = f"/forecast/{quote(name, safe='')}"
+        given = [client.get(each, headers={"X-Request-ID": "same"}) for each in (path, f"{path}?route=1")]
+        assert given[0].content == given[1].content
+        assert given[0].status_code == given[1].status_code
+        assert sorted(given[0].headers.multi_items()) == sorted(given[1].headers.multi_items())
+
+
 def test_a_product_is_found_as_the_shop_spells_it(client: Client) -> None:
     assert client.get("/forecast/%20p0001").content == client.get("/forecast/P0001").content
 
