@@ -31,6 +31,9 @@ SEASONAL_LAGS: Final = {"before_season": -1, "season": 0, "after_season": 1}
 WINDOWS: Final = (3, 6, 12)
 SMALLEST_SCALE: Final = 0.5
 LARGEST_GROWTH: Final = 10.0
+_FEW: Final = 32
+"""Up to so many products one pass that keeps partial sums is faster than adding row by row."""
+
 _MEMORY: Final = 0.8
 
 
@@ -114,9 +117,7 @@ def window(values: Floats, months: int) -> Window:
     known = ~np.isnan(columns)
     units, n = np.where(known, columns, 0.0), values.shape[0]
     count, total = _summed(known, n), _summed(units, n)
-    nonzero, largest = _summed(units > 0, n), np.full(n, np.nan)
-    for column in columns:
-        largest = np.fmax(largest, column)
+    nonzero, largest = _summed(units > 0, n), np.fmax.reduce(columns, axis=0, initial=np.nan)
     mean = ratio(total, count)
     squares = _summed(np.where(known, (units - mean) ** 2, 0.0), n)
     return Window(count, mean, np.sqrt(ratio(squares, count)), largest, ratio(nonzero, count))
@@ -151,13 +152,10 @@ def _volumes(history: History, size: Floats, seen: Mapping[int, Window]) -> dict
 
 
 def _shape(history: History, size: Floats) -> dict[str, Floats]:
-    smooth, weight = np.zeros(history.n), np.zeros(history.n)
     columns = _last(history.units, history.T)
     known = ~np.isnan(columns)
     units = np.where(known, columns, 0.0)
-    for seen, unit in zip(known, units, strict=True):
-        np.copyto(smooth, _MEMORY * smooth + (1 - _MEMORY) * unit, where=seen)
-        np.copyto(weight, _MEMORY * weight + (1 - _MEMORY), where=seen)
+    smooth, weight = (_smoothed_one if history.n == 1 else _smoothed)(known, units)
     months = _summed(known, history.n)
     return {
         "smoothed": ratio(smooth, weight) / size,
@@ -166,6 +164,24 @@ def _shape(history: History, size: Floats) -> dict[str, Floats]:
         "months_since_sale": _months_since(units > 0),
         "log_level": np.log(size),
     }
+
+
+def _smoothed(known: NDArray[np.bool_], units: Floats) -> tuple[Floats, Floats]:
+    """(n,) exponentially weighted sum of the (months, n) known units, and of the weights."""
+    smooth, weight = np.zeros((2, units.shape[1]))
+    for seen, unit in zip(known, units, strict=True):
+        np.copyto(smooth, _MEMORY * smooth + (1 - _MEMORY) * unit, where=seen)
+        np.copyto(weight, _MEMORY * weight + (1 - _MEMORY), where=seen)
+    return smooth, weight
+
+
+def _smoothed_one(known: NDArray[np.bool_], units: Floats) -> tuple[Floats, Floats]:
+    """The same bits for one product, in a tenth of the time: a live forecast has one."""
+    smooth = weight = 0.0
+    for unit in units[known].tolist():
+        smooth = _MEMORY * smooth + (1 - _MEMORY) * unit
+        weight = _MEMORY * weight + (1 - _MEMORY)
+    return np.array([smooth]), np.array([weight])
 
 
 def _months_since(sold: NDArray[np.bool_]) -> Floats:
@@ -235,6 +251,9 @@ def _mean(values: Floats, months: int) -> Floats:
 
 def _summed(rows: NDArray[np.float64] | NDArray[np.bool_], n: int) -> Floats:
     """(n,) the sum of rows of n, in their order: that of a reduction depends on how many there are."""
+    if n <= _FEW and len(rows):
+        last: Floats = np.add.accumulate(rows, axis=0, dtype=np.float64)[-1]
+        return last
     total = np.zeros(n)
     for row in rows:
         total += row

@@ -87,8 +87,12 @@ class ModelStore:
         self._files.write(name, data)
         return f"{self.root}/{name}"
 
-    def newest_snapshot(self, model_sha256: str) -> tuple[str, bytes]:
+    def newest_snapshot(self, model_sha256: str, size_bytes: int = -1) -> tuple[str, bytes]:
         """Data version and bytes of the model's snapshot of the latest month, by creation within a month.
+
+        Args:
+            model_sha256: Of the model's bundle.
+            size_bytes: Read at most the first so many; `HEAD_BYTES` are enough to tell one from another.
 
         Raises:
             SnapshotNotFound: The model has none.
@@ -102,7 +106,7 @@ class ModelStore:
         latest = [stem for stem in found if stem.startswith(month)]
         try:
             newest = latest[0] if len(latest) == 1 else max(latest, key=lambda stem: self._age(folder, stem))
-            return newest, self._files.read(f"{folder}/{newest}{_SUFFIX}")
+            return newest, self._files.read(f"{folder}/{newest}{_SUFFIX}", size_bytes)
         except FileNotFoundError as error:  # removed since it was listed
             raise self._no_snapshot(model_sha256) from error
 

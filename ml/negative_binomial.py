@@ -63,6 +63,8 @@ def _counted(mean: Floats, dispersion: Floats) -> Floats:
     size, ratio = 1.0 / dispersion, mean * dispersion / (1.0 + mean * dispersion)
     mass = np.exp(-size * np.log1p(mean * dispersion))
     below, row, unit = mass, np.arange(len(mean)), 0.0
+    if len(mean) == 1:
+        return _counted_one(size.item(), ratio.item(), mass.item())
     found = np.zeros((len(mean), len(LEVELS)))
     while len(row):
         found[row] += below[:, np.newaxis] < np.array(LEVELS)
@@ -74,6 +76,19 @@ def _counted(mean: Floats, dispersion: Floats) -> Floats:
             row = row[going]
             size, ratio, mass, below = (part[going] for part in (size, ratio, mass, below))
     return found
+
+
+def _counted_one(size: float, ratio: float, mass: float) -> Floats:
+    """The same bits for one product: a live forecast has one, and plain numbers are ten times as fast."""
+    found: list[float] = []
+    below, unit = mass, 0.0
+    for level in LEVELS:
+        while below < level:
+            unit += 1.0
+            mass = mass * ratio * (size + unit - 1.0) / unit
+            below = below + mass
+        found.append(unit)
+    return np.array([found])
 
 
 def _approximated(mean: Floats, dispersion: Floats) -> Floats:

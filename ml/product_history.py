@@ -157,10 +157,10 @@ class ProductHistory(BaseModel):
 
     def _planned(self, months: int, shop_plan: Mapping[str, Floats]) -> dict[str, Floats]:
         """(1, months + 1) arrays of what is planned for this product, or in its shop."""
-        past, plan = self._past_plan(), self.plan or Plan()
+        past, plan = self._past_plan(), self.plan
         arrays = {}
         for name, field in _OWN.items():
-            values = [getattr(each or Plan(), field) for each in (*past, plan)]
+            values = [None if each is None else getattr(each, field) for each in (*past, plan)]
             if name in shop_plan or any(value is not None for value in values):
                 own = [np.nan if value is None else value for value in values]
                 arrays[name] = _row(own, months + 1, np.nan)

@@ -49,6 +49,7 @@ class Snapshot:
         created_at: Aware UTC.
         answers: JSON bytes by product id, sorted.
         header: Everything of line 2.
+        sha256: Of all that follows the first line, which names it.
     """
 
     model_version: int
@@ -58,24 +59,28 @@ class Snapshot:
     created_at: datetime
     answers: Mapping[str, bytes]
     header: Mapping[str, Any]
+    sha256: str
 
     @classmethod
     def from_bytes(cls, data: bytes, model_sha256: str) -> Self:
         """The snapshot in these bytes, checked to be whole and of this model.
 
         Raises:
-            BundleRefused: It is damaged, of another format, or of another model.
+            BundleRefused: It is damaged, of another format, of another model, or not what `snapshot_bytes` writes.
         """
-        first, _, body = data.partition(b"\n")
-        try:
-            label = json.loads(first)
-            found, wanted = label["format"], label["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BundleRefused("the forecast snapshot has no readable first line; write it again") from error
-        if found != FORMAT:
-            raise BundleRefused(f"the forecast snapshot has format {found}, this code reads {FORMAT}")
+        wanted = sha256_named(data)
+        body = data.partition(b"\n")[2]
         if hashlib.sha256(body).hexdigest() != wanted:
             raise BundleRefused("the forecast snapshot is damaged: its sha256 differs; write it again")
+        try:
+            return cls._read(body, model_sha256, wanted)
+        except BundleRefused:
+            raise
+        except Exception as error:  # whole, and not of the shape that is written here: never served
+            raise BundleRefused(f"the forecast snapshot cannot be read: {error!r}; write it again") from error
+
+    @classmethod
+    def _read(cls, body: bytes, model_sha256: str, sha256: str) -> Self:
         head, _, lines = body.partition(b"\n")
         header = json.loads(head)
         refuse_critical(header, UNDERSTOOD)
@@ -85,9 +90,8 @@ class Snapshot:
             )
         answers = dict(zip(header["product_ids"], lines.splitlines(), strict=True))
         named = {name: header[name] for name in ("model_version", "model_sha256", "data_version", "month")}
-        return cls(
-            **named, created_at=datetime.fromisoformat(header["created_at"]), answers=answers, header=header
-        )
+        created_at = datetime.fromisoformat(header["created_at"])
+        return cls(**named, created_at=created_at, answers=answers, header=header, sha256=sha256)
 
     def get(self, product_id: str) -> bytes:
         """The product's answer; the id may be spelled as the shop spells it.
@@ -196,6 +200,22 @@ class Live:
             ValueError: It does not end with the snapshot's last month.
         """
         return sent.on(months_between(self.first_month, self.last_month), self.shop_plan)
+
+
+def sha256_named(data: bytes) -> str:
+    """What the first line of a snapshot, or of its first bytes, names it by.
+
+    Raises:
+        BundleRefused: It is no such line, or of another format.
+    """
+    try:
+        label = json.loads(data.partition(b"\n")[0])
+        found, sha256 = label["format"], str(label["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleRefused("the forecast snapshot has no readable first line; write it again") from error
+    if found != FORMAT:
+        raise BundleRefused(f"the forecast snapshot has format {found}, this code reads {FORMAT}")
+    return sha256
 
 
 def sums_of_means(answers: Sequence[bytes]) -> Mapping[str, Any]:

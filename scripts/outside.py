@@ -1,11 +1,11 @@
 """What the verbs need from outside, made when one asks for it: MLflow alone takes seconds to import."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml.errors import StoreUnavailable
 from scripts.evidence.candidate import Manifest, Models
@@ -15,6 +15,7 @@ from scripts.images.image_registry import ImageRegistry, Images
 
 if TYPE_CHECKING:
     from scripts.running.kubernetes import Cluster
+    from scripts.running.snapshots import Model, Publish
 
 TOKEN, PROMETHEUS_TOKEN = "PROMOTE_TOKEN", "PROMOTE_PROMETHEUS_TOKEN"
 
@@ -46,6 +47,14 @@ def models() -> Models:
     return Models(Registry(settings), ModelStore(settings.model_store), load_bundle, Snapshot.from_bytes)
 
 
+def publish(wanted: "Sequence[Model]") -> list[dict[str, Any]]:
+    """Snapshots of models by version and sha256, from the panel of the settings (`ML_…` variables)."""
+    from ml.publishing import publish_each  # noqa: PLC0415 - Polars and the lake
+    from ml.settings import MlSettings  # noqa: PLC0415
+
+    return publish_each(MlSettings(), wanted)
+
+
 def prometheus(url: str) -> Metrics:
     """The Prometheus at a URL; its token, if it wants one, is in `PROMOTE_PROMETHEUS_TOKEN`."""
     return Prometheus(url, os.environ.get(PROMETHEUS_TOKEN))
@@ -66,4 +75,5 @@ class Outside:
     images: Callable[[], Images] = ImageRegistry
     metrics: Callable[[str], Metrics] = prometheus
     cluster: Callable[[], "Cluster"] = kubernetes
+    publish: "Publish" = publish
     clock: Callable[[], datetime] = utc_now

@@ -18,6 +18,7 @@ _EXAMPLES = """examples:
   promote check --environment production 17                             is it what promote writes, and may it pass?
   promote merge --environment production 17                             check once more, merge that very commit
   promote confirm --environment production                              do all pods serve it? then champion follows
+  promote snapshots                                                     so that a revert finds a snapshot
   promote rollback --environment production --reason "p95 doubled"      propose the release before
   promote plan                                                          what could move, what stands in the way
   promote audit --environment production                                can every change be accounted for?
@@ -110,6 +111,11 @@ def _after(add: Add) -> None:
     aliases = add("aliases", verbs.aliases, "whether champion names what production runs", environment=False)
     aliases.add_argument("--environment", default="production", type=environment_name, help="[%(default)s]")
     aliases.add_argument("--fix", action="store_true", help="set one right that was moved by hand")
+    text = "forecast anew with the models that run and those that a revert would bring back"
+    snapshots = add("snapshots", verbs.snapshots, text, environment=False)
+    snapshots.add_argument(
+        "--back", type=int, default=2, metavar="N", help="models before each [%(default)s]"
+    )
     audit = add("audit", verbs.audit, "whether every change can be accounted for")
     audit.add_argument("--after", metavar="SHA", help="a commit until which findings were dealt with")
     kept = add("kept", verbs.kept, "data versions that the lake has to keep for a release", environment=False)

@@ -130,6 +130,14 @@ def aliases(options: Options, outside: Outside) -> Said:
     return Said(told, fixed or state.state == "agrees")
 
 
+def snapshots(options: Options, outside: Outside) -> Said:
+    """Forecast anew with every model that runs or may come back."""
+    from scripts.running.snapshots import refreshed  # noqa: PLC0415 - beside what it needs
+
+    written = refreshed(_forge(options), outside.publish, options.back)
+    return Said({"action": "refreshed", "models": written}, not any("error" in each for each in written))
+
+
 def audit(options: Options, _: Outside) -> Said:
     """Account for every change."""
     from scripts.audit.environment import audit as audited  # noqa: PLC0415 - named like the verb

@@ -1,10 +1,11 @@
 """One way to build the application of a service."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from apps.chassis.access import require_declared
 from apps.chassis.body_limit import BodyLimit
@@ -33,6 +34,7 @@ def create_app(
     keys: KeyRing | None = None,
     browser_paths: Collection[str] = (),
     content_policy: str = API_CONTENT_POLICY,
+    shortcuts: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
 ) -> FastAPI:
     """An application with health, readiness, metrics, OpenAPI, problem details and the edge around it.
 
@@ -47,6 +49,7 @@ def create_app(
         keys: What they ask for, where there are more.
         browser_paths: Where pages of the origins of browser keys may post.
         content_policy: Content-Security-Policy of every answer.
+        shortcuts: What answers before the routes do, see `apps.chassis.shortcut`.
 
     Raises:
         UndeclaredAccess: A route does not say who may call it.
@@ -68,6 +71,8 @@ def create_app(
         require_declared(router.routes, ring)
         app.include_router(router)
     add_handlers(app)
+    for shortcut in shortcuts:
+        app.add_middleware(shortcut)
     app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
     if ring is not None and browser_paths:
         app.add_middleware(Cors, keys=ring, paths=browser_paths)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
@@ -64,9 +64,12 @@ def health_router(checks: Mapping[str, Check], metrics: Metrics) -> APIRouter:
         return Health()
 
     @router.get("/ready", response_model=Readiness, responses={503: {"model": Readiness}})
-    async def ready() -> Response:
-        """Ready: 200 when every check passes, else 503; both name the checks."""
+    async def ready(request: Request) -> Response:
+        """Ready: 200 when every check passes and the process is not ending, else 503; both name the checks."""
         answer = await readiness_of(checks)
+        if request.app.state.draining:
+            ending = CheckResult(ready=False, detail="the process is ending")
+            answer = Readiness(ready=False, checks={**answer.checks, "draining": ending})
         status = HTTPStatus.OK if answer.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse(answer.model_dump(), status)
 

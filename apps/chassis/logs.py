@@ -9,6 +9,8 @@ from apps.chassis.request_id import current_request_id
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
 
 class JsonLines(logging.Formatter):
     """One record as one JSON object: time (UTC), level, service, event, request id, then the values."""
@@ -30,11 +32,14 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encode(line)
 
 
 def configure(service: str, level: str) -> None:
     """Send every logger of the process through one handler on stdout."""
+    # What no line tells is not gathered for each: where in the code it was, threads, processes and tasks.
+    logging._srcfile = None  # noqa: SLF001 - the way that the manual of logging gives
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines(service))
     root = logging.getLogger()

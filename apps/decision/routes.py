@@ -1,7 +1,7 @@
 """The routes of the decision service."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from apps.chassis.access import ANYONE
 from apps.chassis.problems import refused_field
-from apps.decision.forecast_client import ForecastClient
+from apps.decision.forecast_client import ForecastClient, Found
 from apps.decision.portfolio import decide_portfolio
 from apps.decision.schemas import AdMonths, Decision, DecisionRequest, Numbers, Portfolio, PortfolioRequest
 from apps.forecast.schemas import Forecast
@@ -26,12 +26,14 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
     router = APIRouter(dependencies=[ANYONE])
     turn = CapacityLimiter(1)  # a demand over many months takes long enough to hold up other requests
 
-    async def answer(forecast: Forecast, numbers: Numbers, months: AdMonths | None = None) -> Response:
+    async def answer(found: Found[Forecast], numbers: Numbers, months: AdMonths | None = None) -> Response:
+        forecast = found.value
         history = AdHistory(months.spend_cents, months.units) if months else None
         work = partial(
             decide, forecast.model_dump(), numbers.model_dump(exclude_none=True), defaults, history
         )
-        return JSONResponse(await run_sync(work, limiter=turn))
+        made = await run_sync(work, limiter=turn)
+        return JSONResponse(made | basis(found.age_seconds, stale=forecast.stale))
 
     # A product id may hold a slash, and a path is decoded before it is matched.
     @router.get("/decision/{product_id:path}", response_model=Decision)
@@ -44,7 +46,7 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
         """Decide by a planner's own numbers, for a product of the shop or a forecast that is sent."""
         if sent.forecast is not None:
             check_sent(sent.forecast)
-            return await answer(sent.forecast, sent.economics, sent.ad_history)
+            return await answer(Found(sent.forecast, 0.0), sent.economics, sent.ad_history)
         found = await forecasts.forecast(sent.product_id or "")
         return await answer(found, sent.economics, sent.ad_history)
 
@@ -52,9 +54,17 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
     async def portfolio(sent: PortfolioRequest) -> Response:
         """Share one budget among the orders of all products, and list the next units by what they would add."""
         found = await forecasts.forecasts(sent.category)
-        return JSONResponse(await run_sync(partial(decide_portfolio, found, sent, defaults), limiter=turn))
+        made = await run_sync(partial(decide_portfolio, found.value, sent, defaults), limiter=turn)
+        stale = any(forecast.stale for forecast in found.value)
+        return JSONResponse(made | basis(found.age_seconds, stale=stale))
 
     return router
+
+
+def basis(age_seconds: float, *, stale: bool) -> dict[str, Any]:
+    """What an answer says of its forecast's age: nothing of a current one."""
+    told: dict[str, Any] = {"forecast_age_seconds": round(age_seconds, 3)} if age_seconds else {}
+    return told | ({"forecast_stale": True} if stale else {})
 
 
 def check_sent(forecast: Forecast) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from apps.forecast.schemas import Forecast, Units
+from apps.forecast.schemas import Forecast, Stale, Units
 from ml.events import TEXT_LENGTH, ProductId
 
 LONGEST_AD_HISTORY = 120
@@ -94,6 +94,16 @@ class Answer(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
+class Basis(Answer):
+    """How current the forecast behind an answer is; both are left out of an answer from a current one."""
+
+    forecast_age_seconds: float | None = Field(
+        default=None,
+        description="How long ago the forecast service gave the forecast; told while it does not answer.",
+    )
+    forecast_stale: Stale = False
+
+
 class Stock(Answer):
     """Recommended stock for the months an order covers; `available_units` counts what is there already."""
 
@@ -157,7 +167,7 @@ class UsedDependence(Answer):
     source: Literal["given", "model", "assumed"]
 
 
-class Decision(Answer):
+class Decision(Basis):
     """What to do for one product, why, and from which numbers."""
 
     product_id: str
@@ -231,7 +241,7 @@ class JointDependence(Answer):
     source: Literal["model", "assumed"]
 
 
-class Portfolio(Answer):
+class Portfolio(Basis):
     """Orders under one budget; `scenarios` are of the profit of all products together, drawn jointly."""
 
     budget_cents: int

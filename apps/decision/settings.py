@@ -23,4 +23,12 @@ class DecisionSettings(ServiceSettings):
     forecast_connections: int = Field(
         default=20, ge=1, description="most open connections to the forecast service"
     )
+    forecast_kept_seconds: float = Field(
+        default=900.0,
+        ge=0,
+        description="oldest forecast to decide from while the forecast service gives none",
+    )
+    forecast_kept_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=0, description="most memory for forecasts that are kept for that"
+    )
     defaults: Defaults = Defaults()

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, WrapValidator
 
 from apps.chassis.problems import refused_field
-from apps.forecast.serving import Loaded
+from apps.forecast.loaded import Loaded
 from ml.history import History
 from ml.product_history import ProductHistory
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from anyio import create_task_group
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from apps.chassis.app import create_app
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
+from apps.chassis.shortcut import Shortcut
 from apps.forecast.data_quality import QualityReports
 from apps.forecast.routes import (
     category_router,
@@ -16,7 +18,9 @@ from apps.forecast.routes import (
     model_router,
     open_month_router,
     quality_router,
+    ready_forecast,
 )
+from apps.forecast.served import Served
 from apps.forecast.serving import Serving
 from apps.forecast.settings import ForecastSettings
 
@@ -24,21 +28,31 @@ from apps.forecast.settings import ForecastSettings
 def create(settings: ForecastSettings) -> FastAPI:
     """The forecast service's application; it loads its model before its first request."""
     metrics = Metrics()
-    serving = Serving(settings, metrics.registry)
+    serving, served = Serving(settings, metrics.registry), Served(settings, metrics.registry)
+    forecasts = forecast_router(serving, served)
+    product = partial(
+        Shortcut,
+        prefix="/forecast/",
+        template="/forecast/{product_id}",
+        ready=partial(ready_forecast, serving, served),
+        routes=forecasts.routes,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await serving.load()
         async with create_task_group() as background:
-            background.start_soon(serving.load_until_loaded)
+            background.start_soon(serving.keep_fresh)
+            background.start_soon(served.write_again_and_again)
             yield
             background.cancel_scope.cancel()
+        await served.write()
 
     return create_app(
         title="forecast",
         settings=settings,
         routers=[
-            forecast_router(serving),
+            forecasts,
             category_router(serving),
             open_month_router(serving),
             quality_router(QualityReports(settings.model_store)),
@@ -48,6 +62,7 @@ def create(settings: ForecastSettings) -> FastAPI:
         metrics=metrics,
         lifespan=lifespan,
         api_key=settings.api_key,
+        shortcuts=[product],
     )
 
 

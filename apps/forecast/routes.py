@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from apps.chassis.access import ANYONE, KEY_HOLDER
 from apps.chassis.problems import Problem, shown
+from apps.chassis.shortcut import Headers
 from apps.forecast.data_quality import QualityReports
 from apps.forecast.live import SentHistories, live_answers
 from apps.forecast.schemas import (
@@ -29,6 +30,7 @@ from apps.forecast.schemas import (
     QualityReport,
     Reloaded,
 )
+from apps.forecast.served import Served
 from apps.forecast.serving import Serving
 from ml.events import TEXT_LENGTH, canonical_product_id
 from ml.forecasting import encoded
@@ -48,7 +50,7 @@ def _array(answers: Iterable[bytes]) -> bytes:
     return b"[" + b",".join(answers) + b"]"
 
 
-def forecast_router(serving: Serving) -> APIRouter:
+def forecast_router(serving: Serving, served: Served) -> APIRouter:
     """Forecasts from the snapshot, and live ones for histories that are sent."""
     router = APIRouter(dependencies=[ANYONE])
     turn = CapacityLimiter(1)  # one worker has one core; more threads would only make each answer slower
@@ -65,13 +67,14 @@ def forecast_router(serving: Serving) -> APIRouter:
         start = bisect_right(ids, cursor)
         page = ids[start : start + limit]
         following = page[-1] if start + limit < len(ids) else None
+        served.listed(loaded, page)
         return _json(
             b'{"total":%d,"next_cursor":%b,"together":%b,"forecasts":%b}'
             % (
                 len(ids),
                 encoded(following),
                 encoded(None if search else loaded.snapshot.group(category)),
-                _array(loaded.snapshot.answers[name] for name in page),
+                _array(loaded.told(loaded.snapshot.answers[name]) for name in page),
             ),
             loaded.headers,
         )
@@ -82,16 +85,30 @@ def forecast_router(serving: Serving) -> APIRouter:
         loaded, many = serving.loaded, isinstance(sent, list)
         histories = sent if isinstance(sent, list) else [sent]
         answers = await run_sync(partial(live_answers, loaded, histories), limiter=turn)
-        return _json(b'{"forecasts":%b}' % _array(answers) if many else answers[0], loaded.headers)
+        served.live(loaded, answers)
+        told = list(map(loaded.told, answers))
+        return _json(b'{"forecasts":%b}' % _array(told) if many else told[0], loaded.headers)
 
     # A product id may hold a slash, and a path is decoded before it is matched.
     @router.get("/forecast/{product_id:path}", response_model=Forecast)
     async def forecast(product_id: Name) -> Response:
         """Forecast one product from the snapshot."""
         loaded = serving.loaded
-        return _json(loaded.snapshot.get(product_id), loaded.headers)
+        answer = loaded.snapshot.get(product_id)
+        served.asked(loaded, canonical_product_id(product_id))
+        return _json(loaded.told(answer), loaded.headers)
 
     return router
+
+
+def ready_forecast(serving: Serving, served: Served, product_id: str) -> tuple[bytes, Headers] | None:
+    """The answer and headers of `GET /forecast/{product_id}` where there is one, for `apps.chassis.shortcut`."""
+    name, loaded = canonical_product_id(product_id), serving.now
+    answer = None if loaded is None else loaded.snapshot.answers.get(name)
+    if loaded is None or answer is None or len(product_id) > TEXT_LENGTH:
+        return None
+    served.asked(loaded, name)
+    return loaded.told(answer), loaded.raw_headers
 
 
 def category_router(serving: Serving) -> APIRouter:
@@ -101,8 +118,10 @@ def category_router(serving: Serving) -> APIRouter:
     @router.get("/categories")
     async def categories() -> CategoryForecasts:
         """List every category's and the shop's demand; means add up, quantiles are drawn jointly."""
-        snapshot = serving.loaded.snapshot
+        loaded = serving.loaded
+        snapshot = loaded.snapshot
         return CategoryForecasts(
+            stale=loaded.stale,
             month=snapshot.month,
             data_version=snapshot.data_version,
             total=GroupForecast.model_validate(snapshot.total),
@@ -114,13 +133,14 @@ def category_router(serving: Serving) -> APIRouter:
     @router.get("/categories/{category:path}")
     async def category(category: Name) -> CategoryForecast:
         """Forecast one category."""
-        found = serving.loaded.snapshot.group(category)
+        loaded = serving.loaded
+        found = loaded.snapshot.group(category)
         if found is None:
             detail = (
                 f"category {shown(category)} has no product with a forecast; /categories lists those that do"
             )
             raise Problem(HTTPStatus.NOT_FOUND, "unknown-category", detail)
-        return CategoryForecast(category=category, **found)
+        return CategoryForecast(category=category, stale=loaded.stale, **found)
 
     return router
 

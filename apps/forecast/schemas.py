@@ -8,9 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 MAX_PAGE = 1000
 MAX_MASS_POINTS = 4096
 
+
+def _not(value: object) -> bool:
+    return not value
+
+
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", examples=["2026-10"])]
 Units = Annotated[FiniteFloat, Field(ge=0, le=1e12)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Stale = Annotated[
+    bool,
+    Field(
+        exclude_if=_not,
+        description="True once the snapshot behind it is older than the service's setting; left out before.",
+    ),
+]
 
 
 class Answer(BaseModel):
@@ -111,6 +123,7 @@ class Forecast(Answer):
         description="Of products without a sale in twelve months, by all such products; else null.",
     )
     returns: Returns | None = Field(default=None, description="Null where returns are not known.")
+    stale: Stale = False
 
     @field_validator("quantiles")
     @classmethod
@@ -154,6 +167,7 @@ class CategoryForecast(GroupForecast):
     """Units of a category."""
 
     category: str
+    stale: Stale = False
 
 
 class CategoryForecasts(Answer):
@@ -161,6 +175,7 @@ class CategoryForecasts(Answer):
 
     month: Month
     data_version: str
+    stale: Stale = False
     total: GroupForecast | None = None
     categories: list[CategoryForecast]
 
@@ -227,6 +242,7 @@ class ModelInfo(Answer):
     products: int
     stock_data: str | None = Field(default=None, description="What demand in months without stock rests on.")
     snapshot_created_at: datetime
+    stale: bool = Field(default=False, description="The snapshot is older than the service's setting.")
     loaded_at: datetime
 
 

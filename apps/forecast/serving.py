@@ -1,73 +1,24 @@
 """What the process serves: one model and its newest snapshot, exchanged while requests run."""
 
-import json
 import logging
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Self
 
 import anyio
 from anyio.to_thread import run_sync
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from apps.chassis.problems import unavailable
+from apps.forecast.loaded import Loaded
 from apps.forecast.schemas import ModelInfo
 from apps.forecast.settings import ForecastSettings
 from ml.bundle import Bundle, unpack
-from ml.errors import BundleRefused, MlError
-from ml.model_store import ModelStore
-from ml.snapshot import Live, Snapshot
+from ml.errors import MlError
+from ml.model_store import HEAD_BYTES, ModelStore
+from ml.snapshot import sha256_named
 
 DRIFT_STATES = {"no drift": "none", "drift": "found", "not enough data": "unknown"}
 """Label of the gauge by what the snapshot says; one of them is 1."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A model and a snapshot that were checked and belong together.
-
-    Attributes:
-        product_ids: Sorted; of one category by its name, of all under None.
-        headers: Added to every answer made from this, so that a caller knows what it was made from.
-    """
-
-    bundle: Bundle
-    snapshot: Snapshot
-    live: Live
-    product_ids: Mapping[str | None, Sequence[str]]
-    headers: Mapping[str, str]
-    loaded_at: datetime
-
-    @classmethod
-    def of(cls, bundle: Bundle, data: bytes, model_version: int) -> Self:
-        """The bundle with the snapshot in these bytes.
-
-        Raises:
-            BundleRefused: The snapshot is damaged, or of another model or version.
-        """
-        snapshot = Snapshot.from_bytes(data, bundle.sha256)
-        if snapshot.model_version != model_version:
-            raise BundleRefused(
-                f"the snapshot is of version {snapshot.model_version}, the release names {model_version};"
-                " run `python -m ml forecast` for that version"
-            )
-        headers = {"X-Model-Version": str(model_version), "X-Data-Version": snapshot.data_version}
-        product_ids = _by_category(snapshot)
-        return cls(bundle, snapshot, snapshot.live(bundle), product_ids, headers, datetime.now(UTC))
-
-
-def _by_category(snapshot: Snapshot) -> dict[str | None, list[str]]:
-    ids: dict[str | None, list[str]] = defaultdict(list)
-    for product_id, answer in snapshot.answers.items():
-        # Only the first two fields are parsed: an answer may hold a hundred probabilities.
-        head = answer[: answer.index(b',"month":')] + b"}"
-        ids[json.loads(head)["category"]].append(product_id)
-    ids[None] = snapshot.product_ids
-    return dict(ids)
 
 
 class Serving:
@@ -76,13 +27,19 @@ class Serving:
     def __init__(self, settings: ForecastSettings, registry: CollectorRegistry) -> None:
         self._settings = settings
         self._loads = Counter(
-            "forecast_loads", "Tries to load a snapshot, by result.", ["result"], registry=registry
+            "forecast_loads", "Looks for a newer snapshot, by result.", ["result"], registry=registry
         )
         self._created = Gauge(
             "forecast_snapshot_created_timestamp_seconds",
             "When the served snapshot was made; 0 while nothing is served.",
             registry=registry,
         )
+        self._stale = Gauge(
+            "forecast_snapshot_stale",
+            "1 while the served snapshot is older than FORECAST_STALE_AFTER_SECONDS.",
+            registry=registry,
+        )
+        self._stale.set_function(lambda: self._loaded is not None and self._loaded.stale)
         self._release = Gauge(
             "release_info",
             "1 for the image and model that answer here; no series while nothing is served.",
@@ -100,6 +57,11 @@ class Serving:
         self._bundle: Bundle | None = None
         self._loaded: Loaded | None = None
         self._missing = "it was not loaded yet"
+
+    @property
+    def now(self) -> Loaded | None:
+        """What is served now, None while nothing is."""
+        return self._loaded
 
     @property
     def loaded(self) -> Loaded:
@@ -126,27 +88,30 @@ class Serving:
             products=len(loaded.snapshot.answers),
             stock_data=loaded.snapshot.stock_data,
             snapshot_created_at=loaded.snapshot.created_at,
+            stale=loaded.stale,
             loaded_at=loaded.loaded_at,
         )
 
     async def load(self) -> bool:
-        """Whether the model and its newest snapshot are in place; if not, `/ready` and the log say why."""
+        """Whether a model and its newest snapshot are in place; if they are not the newest, the log says why."""
         try:
             await self.reload()
         except MlError as error:
-            self._missing = str(error)
+            reason = str(error)
         except Exception:
-            self._missing = "it could not be read; the log has the details"
+            reason = "it could not be read; the log has the details"
             log.exception("load failed")
         else:
             return True
-        log.error("not loaded", extra={"reason": self._missing})
-        return False
+        self._missing = reason
+        log.error("not loaded", extra={"reason": reason})
+        return self._loaded is not None
 
-    async def load_until_loaded(self) -> None:
-        """Try again until it succeeds: a store that comes back needs no restart."""
-        while self._loaded is None:
-            await anyio.sleep(self._settings.retry_seconds)
+    async def keep_fresh(self) -> None:
+        """Look again and again: a store that comes back needs no restart, a newer snapshot nobody to say so."""
+        while True:
+            waits = self._settings.retry_seconds if self._loaded is None else self._settings.refresh_seconds
+            await anyio.sleep(waits)
             await self.load()
 
     async def reload(self) -> bool:
@@ -157,15 +122,14 @@ class Serving:
         """
         async with self._turn:
             try:
-                found = await run_sync(self._read)
+                found = await run_sync(self._newer)
             except Exception:
                 self._loads.labels("refused").inc()
                 raise
-            newer = self._loaded is None or _name(found.snapshot) != _name(self._loaded.snapshot)
-            self._loads.labels("changed" if newer else "unchanged").inc()
-            if newer:
+            self._loads.labels("unchanged" if found is None else "changed").inc()
+            if found is not None:
                 self._take_over(found)
-            return newer
+            return found is not None
 
     def _take_over(self, found: Loaded) -> None:
         self._loaded = found
@@ -176,12 +140,18 @@ class Serving:
             self._drift.labels(state).set(answer == found.snapshot.drift)
         log.info("serving", extra=info.model_dump(mode="json"))
 
-    def _read(self) -> Loaded:
+    def _newer(self) -> Loaded | None:
+        """What the store has, None if it is served already: then only its first bytes are read."""
         sha256 = self._settings.model_sha256
+        if self._loaded is not None:
+            _, head = self._store.newest_snapshot(sha256, HEAD_BYTES)
+            if sha256_named(head) == self._loaded.snapshot.sha256:
+                return None
         if self._bundle is None:
             self._bundle = unpack(self._store.get_bundle(sha256), sha256)
         _, data = self._store.newest_snapshot(sha256)
-        return Loaded.of(self._bundle, data, self._settings.model_version)
+        settings = self._settings
+        return Loaded.of(self._bundle, data, settings.model_version, settings.stale_after_seconds)
 
     async def check_model(self) -> str | None:
         """None once the model is verified and loaded, else why it is not."""
@@ -190,7 +160,3 @@ class Serving:
     async def check_snapshot(self) -> str | None:
         """None once a snapshot of the model is served, else why not."""
         return None if self._loaded is not None else self._missing
-
-
-def _name(snapshot: Snapshot) -> tuple[str, datetime]:
-    return snapshot.data_version, snapshot.created_at

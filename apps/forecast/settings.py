@@ -23,3 +23,19 @@ class ForecastSettings(ServiceSettings):
     retry_seconds: float = Field(
         default=5.0, gt=0, description="how often a process that could not load its model tries again"
     )
+    refresh_seconds: float = Field(
+        default=60.0, gt=0, description="how often the store is asked for a newer snapshot of the model"
+    )
+    stale_after_seconds: float = Field(
+        default=35 * 86_400,  # a month and the three days until it is closed
+        gt=0,
+        description="age of a snapshot from which on answers say `stale`",
+    )
+    served_store: Location | None = Field(
+        default=None,
+        description="folder or s3://BUCKET/PREFIX for counts of what was served; none are kept without",
+    )
+    served_seconds: float = Field(default=300.0, gt=0, description="how often these counts are written")
+    live_sample_share: float = Field(
+        default=0.01, gt=0, le=1, description="share of live forecasts of which the numbers are kept"
+    )

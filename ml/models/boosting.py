@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from ml import planned
+from ml.booster import Booster
 from ml.distribution import LEVELS, Prediction, mean_of, tidy
 from ml.errors import NotEnoughHistory
 from ml.features import CategoryTotals
@@ -58,14 +58,14 @@ class Trees:
         self.text = text
 
     @cached_property
-    def _booster(self) -> Any:
-        return lightgbm.Booster(model_str=self.text)
+    def _booster(self) -> Booster:
+        return Booster(self.text)
 
     def __call__(self, rows: Floats) -> Floats:
         """(n,) predictions."""
         if not len(rows):
             return np.empty(0)
-        return np.asarray(self._booster.predict(rows, num_threads=1), dtype=np.float64)
+        return self._booster.predict(rows)
 
 
 def learned(cached: Hindcasts, months: int, most: int) -> TrainingRows:
@@ -97,6 +97,8 @@ def grow(
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
     """
+    import lightgbm  # noqa: PLC0415 - what serves never grows a tree, and this takes seconds and scipy
+
     cached = Hindcasts.of(history, seed, hindcasts)
     rows = learned(cached, history.T, TRAINING_ROWS)
     names = planned.names(planned=bool(history.plan))

@@ -1,11 +1,13 @@
 """Imports follow the arrows of the design, and each heavy library has one door."""
 
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-from tests.repository.imports import closure, foreign, imported_by, modules
+from tests.repository.imports import ROOT, closure, foreign, imported_by, modules
 
 SERVICES = ("collector", "forecast", "decision", "console")
 HEAVY = {
@@ -65,6 +67,13 @@ def test_a_heavy_library_has_one_door(library: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_serving_image_imports_no_heavy_library(service: str) -> None:
     assert foreign(closure(f"apps.{service}.main")) & HEAVY == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_serving_process_loads_nothing_heavy_by_way_of_another_library(service: str) -> None:
+    code = f"import apps.{service}.main, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & (HEAVY | {"scipy", "lightgbm", "statsmodels"}) == set()
 
 
 def test_the_closure_sees_a_heavy_library_where_there_is_one() -> None:

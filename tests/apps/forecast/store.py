@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -16,12 +16,14 @@ from ml.bundle import unpack
 from ml.history import History
 from ml.model_store import ModelStore
 from ml.snapshot import NOT_JUDGED, Groups, snapshot_bytes, sums_of_means
+from tests.ml.known_processes import negative_binomials
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
 
 VERSION = 3
 KEY = "k" * 16
 DATA_VERSION = "2025-12.0123456789ab"
+NEVER_SECONDS = 1e10
 CREATED_AT = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
@@ -60,6 +62,7 @@ class Shop:
             "model_store": self.root,
             "api_key": SecretStr(KEY),
             "retry_seconds": 0.05,
+            "stale_after_seconds": NEVER_SECONDS,
         }
         return ForecastSettings.model_validate(fields | changes)
 
@@ -71,6 +74,7 @@ class Shop:
             "FORECAST_IMAGE_TAG": "9c0d7e2",
             "FORECAST_MODEL_STORE": str(self.root),
             "FORECAST_API_KEY": KEY,
+            "FORECAST_STALE_AFTER_SECONDS": str(NEVER_SECONDS),
         }
 
 
@@ -88,6 +92,15 @@ def stored_shop(root: Path, candidate: str = "ses") -> Shop:
     data = bundle_bytes(odd, candidate)
     ModelStore(root).put_bundle(data)
     return Shop(root, odd, hashlib.sha256(data).hexdigest())
+
+
+def stored_catalogue(root: Path, products: int, candidate: str = "ses") -> Shop:
+    """A store with many products, named P0000 on, and a model that learned from a few of them; no snapshot."""
+    history = negative_binomials(products, 36, seed=7).history
+    history = replace(history, product_ids=tuple(f"P{row:04}" for row in range(products)))
+    data = bundle_bytes(history.rows(np.arange(60)), candidate)
+    ModelStore(root).put_bundle(data)
+    return Shop(root, history, hashlib.sha256(data).hexdigest())
 
 
 def a_month_later(history: History) -> History:

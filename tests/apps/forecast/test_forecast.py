@@ -21,7 +21,7 @@ from ml.model_store import ModelStore
 from ml.product_history import ProductHistory
 from scripts.evidence.soak import DRIFT_ANSWERS, queries
 from tests.apps.client import Client, answering
-from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later, stored_shop
+from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop, a_month_later
 from tests.apps.process import listener, running
 
 PLANNED = ("price_cents", "promotion", "advertising_cents")
@@ -32,12 +32,6 @@ LATER = "2026-01.aaaaaaaaaaaa"
 def client(shop: Shop) -> Iterator[Client]:
     with answering(create(shop.settings())) as client:
         yield client
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Shop:
-    """A shop that a test may break."""
-    return stored_shop(tmp_path / "store")
 
 
 def snapshot_lines(shop: Shop) -> dict[str, bytes]:
@@ -72,6 +66,16 @@ def test_an_answer_names_model_and_data(client: Client) -> None:
     headers = client.get("/forecast/P0001").headers
     assert headers["content-type"] == "application/json"
     assert (headers["x-model-version"], headers["x-data-version"]) == (str(VERSION), DATA_VERSION)
+
+
+def test_the_answer_that_lies_ready_is_that_of_the_route(client: Client, shop: Shop) -> None:
+    """A query takes the route, whose answer it does not change."""
+    for name in (*shop.history.product_ids, " p0001 ", "NOPE", "X" * 201, ""):
+        path = f"/forecast/{quote(name, safe='')}"
+        given = [client.get(each, headers={"X-Request-ID": "same"}) for each in (path, f"{path}?route=1")]
+        assert given[0].content == given[1].content
+        assert given[0].status_code == given[1].status_code
+        assert sorted(given[0].headers.multi_items()) == sorted(given[1].headers.multi_items())
 
 
 def test_a_product_is_found_as_the_shop_spells_it(client: Client) -> None:
@@ -270,6 +274,7 @@ def test_model_info_says_what_answers_here(client: Client, shop: Shop) -> None:
         "products": 40,
         "stock_data": "no stock data",
         "snapshot_created_at": "2026-01-05T08:00:00Z",
+        "stale": False,
     }
 
 
@@ -421,7 +426,7 @@ def test_openapi_describes_every_answer(client: Client) -> None:
     }
     forecast = document["components"]["schemas"]["Forecast"]["properties"]
     answer = client.get("/forecast/P0001").json()
-    not_here = {"dependence", "plan", "returns", "probability_of_sale"}
+    not_here = {"dependence", "plan", "returns", "probability_of_sale", "stale"}
     assert set(forecast) - set(answer) == not_here, "told where they are known"
     assert set(answer) <= set(forecast)
 
