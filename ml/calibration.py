@@ -54,9 +54,9 @@ class Calibration:
     Attributes:
         uncertainty: Kind of predictions it completes, see `ml.models.base.Model`.
         cuts: (2,) expected units that part small, middle and large.
-        dispersions: (classes x sizes,) of the negative binomial; used for `counts` only.
-        own: (classes x sizes, 2) mean and variance of the dispersions of products' own months; 1 and 0, as in
-            bundles before 2026-12, is one dispersion for all.
+        dispersions: (classes x sizes,) of the negative binomial; used for `counts` and `product_counts` only.
+        own: (classes x sizes, 2) mean and variance of the dispersions of products' own months; for `product_counts`
+            only, and not in bundles of others.
         shifts: (classes x sizes, 8) spreads to add to the quantiles.
         newcomers: What products of each category sell in their first months.
     """
@@ -79,8 +79,8 @@ class Calibration:
         cuts = np.quantile(errors.mean, [1 / SIZES, 2 / SIZES]) if len(errors.mean) else np.zeros(SIZES - 1)
         row = _row(errors.kind, errors.mean, cuts)
         pools = _pools(row)
-        counts = uncertainty == "counts"
-        own = np.array([errors.own.spread(pool) if counts else ALIKE for pool in pools])
+        single = uncertainty == "product_counts"
+        own = np.array([errors.own.spread(pool) if single else ALIKE for pool in pools])
         factors = errors.own.factors(*own[row].T)
         dispersions = np.array(
             [negative_binomial.dispersion(errors.mean[p], errors.actual[p], factors[p]) for p in pools]
@@ -102,7 +102,7 @@ class Calibration:
         """(n, 8) calibrated quantiles by past errors alone, whatever the age of a product."""
         row = _row(demand_class(history), prediction.mean, self.cuts)
         dispersions = self.dispersions[row]
-        if self.uncertainty == "counts":
+        if self.uncertainty == "product_counts":
             dispersions = dispersions * OwnMonths.of(history).factors(*self.own[row].T)
         start = _start(self.uncertainty, prediction.mean, _levels(prediction), dispersions)
         return tidy(start + self.shifts[row] * spread(history, prediction.mean)[:, np.newaxis])
@@ -113,7 +113,7 @@ class Calibration:
             "uncertainty": self.uncertainty,
             "cuts": self.cuts,
             "dispersions": self.dispersions,
-            "own": self.own,
+            **({"own": self.own} if self.uncertainty == "product_counts" else {}),
             "shifts": self.shifts,
             **{f"newcomers/{name}": value for name, value in self.newcomers.state().items()},
         }
@@ -125,7 +125,7 @@ class Calibration:
         Raises:
             ValueError: The kind of uncertainty is unknown.
         """
-        kinds: tuple[Uncertainty, ...] = ("residuals", "counts", "quantiles", "own")
+        kinds: tuple[Uncertainty, ...] = ("residuals", "counts", "product_counts", "quantiles", "own")
         found = [kind for kind in kinds if kind == state["uncertainty"]]
         if not found:
             raise ValueError(f"unknown uncertainty {state['uncertainty']!r}, known are {list(kinds)}")
@@ -209,7 +209,8 @@ def _pools(row: Ints) -> list[NDArray[np.bool_]]:
 
 def _start(uncertainty: Uncertainty, mean: Floats, levels: Floats, dispersions: Floats) -> Floats:
     """(n, 8) quantiles before the shift."""
-    return negative_binomial.quantiles(mean, dispersions) if uncertainty == "counts" else levels
+    counted = uncertainty in ("counts", "product_counts")
+    return negative_binomial.quantiles(mean, dispersions) if counted else levels
 
 
 def _levels(prediction: Prediction) -> Floats:

@@ -73,7 +73,7 @@ PLANNED_MEMBERS: Final[tuple[type[Servable], ...]] = (
 
 PARTS: Final[Mapping[str, Uncertainty]] = {
     "trees": "quantiles",
-    "counts": "counts",
+    "counts": "product_counts",
     "residuals": "residuals",
 }
 """The distributions that are calibrated, and how; those of products' own months stay as they are."""

@@ -39,7 +39,7 @@ class DiscountedMean:
     name: ClassVar[str] = "discounted_mean"
     family: ClassVar[str] = "smoothing"
     promotable: ClassVar[bool] = True
-    uncertainty: ClassVar[Uncertainty] = "counts"
+    uncertainty: ClassVar[Uncertainty] = "product_counts"
 
     shares: Floats
 
