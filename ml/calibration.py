@@ -23,6 +23,7 @@ from ml.features import SEASON, window
 from ml.hindcasts import Hindcast
 from ml.history import History
 from ml.newcomers import Newcomers
+from ml.own_dispersion import ALIKE, OwnMonths
 
 if TYPE_CHECKING:
     from ml.models.base import State, Uncertainty
@@ -53,7 +54,9 @@ class Calibration:
     Attributes:
         uncertainty: Kind of predictions it completes, see `ml.models.base.Model`.
         cuts: (2,) expected units that part small, middle and large.
-        dispersions: (classes x sizes,) of the negative binomial; used for `counts` only.
+        dispersions: (classes x sizes,) of the negative binomial; used for `counts` and `product_counts` only.
+        own: (classes x sizes, 2) mean and variance of the dispersions of products' own months; for `product_counts`
+            only, and not in bundles of others.
         shifts: (classes x sizes, 8) spreads to add to the quantiles.
         newcomers: What products of each category sell in their first months.
     """
@@ -61,6 +64,7 @@ class Calibration:
     uncertainty: Uncertainty
     cuts: Floats
     dispersions: Floats
+    own: Floats
     shifts: Floats
     newcomers: Newcomers
 
@@ -75,13 +79,16 @@ class Calibration:
         cuts = np.quantile(errors.mean, [1 / SIZES, 2 / SIZES]) if len(errors.mean) else np.zeros(SIZES - 1)
         row = _row(errors.kind, errors.mean, cuts)
         pools = _pools(row)
+        single = uncertainty == "product_counts"
+        own = np.array([errors.own.spread(pool) if single else ALIKE for pool in pools])
+        factors = errors.own.factors(*own[row].T)
         dispersions = np.array(
-            [negative_binomial.dispersion(errors.mean[p], errors.actual[p]) for p in pools]
+            [negative_binomial.dispersion(errors.mean[p], errors.actual[p], factors[p]) for p in pools]
         )
-        start = _start(uncertainty, errors.mean, errors.levels, dispersions[row])
+        start = _start(uncertainty, errors.mean, errors.levels, dispersions[row] * factors)
         signed = (errors.actual[:, np.newaxis] - start) / errors.spread[:, np.newaxis]
         shifts = np.stack([_agreed(uncertainty, signed[pool], errors.month[pool]) for pool in pools])
-        return cls(uncertainty, cuts, dispersions, shifts, Newcomers.fit(past))
+        return cls(uncertainty, cuts, dispersions, own, shifts, Newcomers.fit(past))
 
     def apply(self, history: History, prediction: Prediction) -> Prediction:
         """The calibrated prediction; a product in its first months is mixed with those of its category."""
@@ -94,7 +101,10 @@ class Calibration:
     def quantiles(self, history: History, prediction: Prediction) -> Floats:
         """(n, 8) calibrated quantiles by past errors alone, whatever the age of a product."""
         row = _row(demand_class(history), prediction.mean, self.cuts)
-        start = _start(self.uncertainty, prediction.mean, _levels(prediction), self.dispersions[row])
+        dispersions = self.dispersions[row]
+        if self.uncertainty == "product_counts":
+            dispersions = dispersions * OwnMonths.of(history).factors(*self.own[row].T)
+        start = _start(self.uncertainty, prediction.mean, _levels(prediction), dispersions)
         return tidy(start + self.shifts[row] * spread(history, prediction.mean)[:, np.newaxis])
 
     def state(self) -> State:
@@ -103,6 +113,7 @@ class Calibration:
             "uncertainty": self.uncertainty,
             "cuts": self.cuts,
             "dispersions": self.dispersions,
+            **({"own": self.own} if self.uncertainty == "product_counts" else {}),
             "shifts": self.shifts,
             **{f"newcomers/{name}": value for name, value in self.newcomers.state().items()},
         }
@@ -114,7 +125,7 @@ class Calibration:
         Raises:
             ValueError: The kind of uncertainty is unknown.
         """
-        kinds: tuple[Uncertainty, ...] = ("residuals", "counts", "quantiles", "own")
+        kinds: tuple[Uncertainty, ...] = ("residuals", "counts", "product_counts", "quantiles", "own")
         found = [kind for kind in kinds if kind == state["uncertainty"]]
         if not found:
             raise ValueError(f"unknown uncertainty {state['uncertainty']!r}, known are {list(kinds)}")
@@ -126,6 +137,7 @@ class Calibration:
             uncertainty=found[0],
             cuts=numbers("cuts"),
             dispersions=numbers("dispersions"),
+            own=numbers("own") if "own" in state else np.tile(ALIKE, (len(numbers("dispersions")), 1)),
             shifts=numbers("shifts"),
             newcomers=Newcomers.from_state(
                 {
@@ -155,13 +167,15 @@ class _Errors:
     levels: Floats
     actual: Floats
     spread: Floats
+    own: OwnMonths
 
     @classmethod
     def of(cls, past: Sequence[Hindcast]) -> Self:
         if not past:
             nothing = np.empty(0)
             none = nothing.astype(np.intp)
-            return cls(none, none, nothing, np.empty((0, len(LEVELS))), nothing, nothing)
+            months = OwnMonths(nothing, nothing, nothing)
+            return cls(none, none, nothing, np.empty((0, len(LEVELS))), nothing, nothing, months)
         known = [p.settled for p in past]
 
         def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
@@ -174,6 +188,7 @@ class _Errors:
             levels=joined(_levels(p.prediction) for p in past),
             actual=joined(p.actual for p in past),
             spread=joined(spread(p.history, p.prediction.mean) for p in past),
+            own=OwnMonths.joined([OwnMonths.of(p.history) for p in past], known),
         )
 
 
@@ -194,7 +209,8 @@ def _pools(row: Ints) -> list[NDArray[np.bool_]]:
 
 def _start(uncertainty: Uncertainty, mean: Floats, levels: Floats, dispersions: Floats) -> Floats:
     """(n, 8) quantiles before the shift."""
-    return negative_binomial.quantiles(mean, dispersions) if uncertainty == "counts" else levels
+    counted = uncertainty in ("counts", "product_counts")
+    return negative_binomial.quantiles(mean, dispersions) if counted else levels
 
 
 def _levels(prediction: Prediction) -> Floats:

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.category_paths import category_paths
 from ml.history import EXTRA, History
 
 Floats = NDArray[np.float64]
@@ -41,12 +42,18 @@ _MEMORY: Final = 0.8
 class CategoryTotals:
     """Units of whole categories: (c, T) `totals`, one row per name, aligned at the last month.
 
-    With a plan, `planned_prices` is (c,) the mean of its products' planned price over their usual one.
+    `paths` is (c, T + 1), see `ml.category_paths`. With a plan there is none, and `planned_prices` is (c,) the mean
+    of its products' planned price over their usual one.
     """
 
     names: tuple[str, ...]
     totals: Floats
     planned_prices: Floats | None = None
+    paths: Floats | None = None
+
+    def rows(self, history: History) -> NDArray[np.intp]:
+        """(n,) the row of each product's category, the one after the last for a category that is not here."""
+        return _positions(history.categories, self.names)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Window:
 
 
 def category_totals(history: History) -> CategoryTotals:
-    """Units sold per category and month, and prices planned for the next; names sorted.
+    """Units sold per category and month, their paths, and prices planned for the next; names sorted.
 
     Sums of whole units are exact and prices are added in the order of their size, so that of the rows does not
     matter.
@@ -71,6 +78,9 @@ def category_totals(history: History) -> CategoryTotals:
     totals = np.zeros((len(names), history.T))
     for t in range(history.T):
         totals[:, t] = np.bincount(code, weights=_known(history.units[:, t]), minlength=len(names))
+    if not history.plan:
+        phases = np.append(history.phases, history.next_phase)
+        return CategoryTotals(names, totals, paths=category_paths(totals, phases, history.season))
     if "price_cents" not in history.plan:
         return CategoryTotals(names, totals)
     price = relative_planned_price(history)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml import features, planned
+from ml.coming_month import STRENGTHS, as_coming, squared_errors
 from ml.distribution import Prediction
 from ml.features import CategoryTotals, category_totals
 from ml.history import History
@@ -63,19 +64,28 @@ class TrainingRows:
 
 @dataclass(frozen=True, eq=False)
 class _Origin:
-    """What is known at an origin; rows are products. `response` is None without a plan."""
+    """What is known of all at an origin. `response` is None without a plan."""
 
     categories: CategoryTotals
     response: Response | None
+
+    @classmethod
+    def of(cls, past: History) -> Self:
+        return cls(category_totals(past), Response.fit(past) if past.plan else None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What is known of each product at an origin."""
+
     features: Floats
     level: Floats
     size: Floats
 
     @classmethod
-    def of(cls, past: History) -> Self:
-        totals, response = category_totals(past), Response.fit(past) if past.plan else None
-        level, rows = features.level(past), planned.build(past, totals, response)
-        return cls(totals, response, rows, level, planned.size(past, response))
+    def of(cls, past: History, origin: _Origin) -> Self:
+        rows = planned.build(past, origin.categories, origin.response)
+        return cls(rows, features.level(past), planned.size(past, origin.response))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +127,11 @@ class Hindcasts:
         self.history, self.seed = history, seed
         self.first = max(FIRST_ORIGIN, history.T - CALIBRATION_WINDOW if first is None else first)
         self.seconds: dict[str, float] = {}
+        self._strength = 0.0
         self._origins: dict[int, _Origin] = {}
+        self._rows: dict[int, _Rows] = {}
+        self._errors: dict[int, Floats] = {}
+        self._adjusted: dict[float, Hindcasts] = {}
         self._fits: dict[tuple[str, int], tuple[Model, Prediction]] = {}
 
     @classmethod
@@ -150,11 +164,29 @@ class Hindcasts:
 
     def features(self, t: int) -> Floats:
         """(n, features) for month index `t`, from the months before it."""
-        return self._at(t).features
+        return self._rows_at(t).features
 
     def response(self, t: int) -> Response | None:
         """What the months before origin `t` say of the plan's effects; None without a plan."""
         return self._at(t).response
+
+    def strength(self, t: int) -> float:
+        """How far products followed their category in the months before `t`: which of `STRENGTHS` erred least."""
+        errors = np.zeros(len(STRENGTHS))
+        for origin in range(max(FIRST_ORIGIN, t - TRAINING_WINDOW), t):
+            if origin not in self._errors:
+                past, actual = self.history.until(origin), self.history.units[:, origin]
+                self._errors[origin] = squared_errors(past, self.categories(origin), actual)
+            errors = errors + self._errors[origin]
+        return STRENGTHS[int(np.argmin(errors))]
+
+    def adjusted(self, strength: float) -> Hindcasts:
+        """The same with features of pasts that are adjusted by the paths of categories."""
+        if strength not in self._adjusted:
+            other = Hindcasts(self.history, self.seed, self.first)
+            other._strength, other._origins = strength, self._origins
+            self._adjusted[strength] = other
+        return self._adjusted[strength]
 
     def training_rows(self, t: int, limit: int) -> TrainingRows:
         """Rows of the origins before `t`, of products sold before; oldest first.
@@ -168,9 +200,9 @@ class Hindcasts:
             if t - origin > TRAINING_WINDOW and sum(len(part[1]) for part in parts) >= POOL * limit:
                 break
             known = ~np.isnan(self.history.units[:, origin - 1 : origin + 1]).any(axis=1)
-            at = self._at(origin)
-            if at.response is not None:
-                known &= ~at.response.silent(self.history.until(origin))
+            at, response = self._rows_at(origin), self.response(origin)
+            if response is not None:
+                known &= ~response.silent(self.history.until(origin))
             age = np.full(int(known.sum()), float(t - origin))
             parts.append(
                 (at.features[known], self.history.units[known, origin], at.level[known], at.size[known], age)
@@ -210,6 +242,12 @@ class Hindcasts:
         if t not in self._origins:
             self._origins[t] = _Origin.of(self.history.until(t))
         return self._origins[t]
+
+    def _rows_at(self, t: int) -> _Rows:
+        if t not in self._rows:
+            past = as_coming(self.history.until(t), self.categories(t), self._strength)
+            self._rows[t] = _Rows.of(past, self._at(t))
+        return self._rows[t]
 
     def _fit(self, candidate: type[Model], t: int) -> tuple[Model, Prediction]:
         key = (candidate.name, t)

@@ -24,19 +24,20 @@ NORMAL_QUANTILES: Final = np.concatenate([_NORMAL, -_NORMAL[2::-1], [2.326347874
 """Standard normal quantiles at `LEVELS`."""
 
 
-def dispersion(mean: Floats, actual: Floats) -> float:
-    """The moment estimate of d in Var[Y] = m + d m^2 (Cameron and Trivedi 1986), at least 0.001.
+def dispersion(mean: Floats, actual: Floats, factors: Floats | float = 1.0) -> float:
+    """The moment estimate of d in Var[Y] = m + d f m^2 (Cameron and Trivedi 1986), at least 0.001.
 
     Without any forecast it is 0.001, almost Poisson.
 
     Args:
         mean: Expected units of past forecasts.
         actual: Units sold; same rows.
+        factors: f of each row or of all, > 0.
     """
     if not len(mean):
         return SMALLEST_DISPERSION
     mean = np.maximum(mean, SMALLEST_MEAN)
-    excess = np.sum((actual - mean) ** 2 - mean) / np.sum(mean * mean)
+    excess = np.sum((actual - mean) ** 2 - mean) / np.sum(factors * mean * mean)
     return float(max(excess, SMALLEST_DISPERSION))
 
 

@@ -152,11 +152,13 @@ class Snapshot:
                 f"the bundle is {bundle.sha256}, the snapshot is of model {self.model_sha256}"
             )
         totals = self.header["category_totals"]
-        prices = totals.get("planned_prices")
+        optional = {
+            name: np.array(totals[name], dtype=np.float64)
+            for name in ("planned_prices", "paths")
+            if name in totals
+        }
         categories = CategoryTotals(
-            tuple(totals["names"]),
-            np.array(totals["totals"], dtype=np.float64),
-            None if prices is None else np.array(prices, dtype=np.float64),
+            tuple(totals["names"]), np.array(totals["totals"], dtype=np.float64), **optional
         )
         rates = self.header.get("return_rates")
         returns = None if rates is None else ReturnRates.from_json(rates)
@@ -265,6 +267,8 @@ def snapshot_bytes(
     }
     if history.plan:
         header["shop_plan"] = _shop_plan(history)
+    if totals.paths is not None:
+        header["category_totals"]["paths"] = totals.paths.tolist()
     if totals.planned_prices is not None:
         header["category_totals"]["planned_prices"] = _or_null(totals.planned_prices)
     body = b"\n".join([encoded(header), *answers]) + b"\n"

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from ml.models.adjusted import AdjustedDiscountedMean
 from ml.models.base import Servable
 from ml.models.blend import Blend
 from ml.models.boosting import QuantileTrees, TweedieTrees
@@ -25,6 +26,7 @@ CANDIDATES: Final[dict[str, type[Servable]]] = {
     "damped_trend": DampedTrend,
     "theta": Theta,
     "theta_fitted": FittedTheta,
+    "adjusted_discounted_mean": AdjustedDiscountedMean,
     "tsb": TeunterSyntetosBabai,
     "empirical": Empirical,
     "lightgbm_quantile": QuantileTrees,

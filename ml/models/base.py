@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ml.hindcasts import Hindcasts
 
 State = dict[str, "NDArray[np.generic] | str"]
-Uncertainty = Literal["residuals", "counts", "quantiles", "own"]
+Uncertainty = Literal["residuals", "counts", "product_counts", "quantiles", "own"]
 
 
 class Model(Protocol):
@@ -30,6 +30,7 @@ class Model(Protocol):
         promotable: False for a model that only serves as a yardstick.
         uncertainty: How `ml.calibration` completes its predictions. `residuals`: a point forecast, quantiles
             come from past residuals; `counts`: a point forecast, quantiles come from a negative binomial;
+            `product_counts`: the same with a dispersion of each product, see `ml.own_dispersion`;
             `quantiles`: its own quantiles are shifted; `own`: its quantiles are calibrated already.
     """
 

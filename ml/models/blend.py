@@ -15,6 +15,12 @@ from ml.distribution import Prediction, mean_of, tidy
 from ml.features import CategoryTotals, scale
 from ml.hindcasts import Hindcast, Hindcasts
 from ml.history import History
+from ml.models.adjusted import (
+    AdjustedDiscountedMean,
+    AdjustedEmpirical,
+    AdjustedQuantileTrees,
+    AdjustedTweedieTrees,
+)
 from ml.models.base import Servable, State, Uncertainty
 from ml.models.boosting import QuantileTrees, TweedieTrees, response_of, response_state
 from ml.models.damped import DampedTrend
@@ -37,9 +43,11 @@ from ml.response import Response
 Floats = NDArray[np.float64]
 
 MEMBERS: Final[tuple[type[Servable], ...]] = (
-    QuantileTrees,
+    AdjustedQuantileTrees,
     Empirical,
-    TweedieTrees,
+    AdjustedEmpirical,
+    AdjustedTweedieTrees,
+    AdjustedDiscountedMean,
     DampedTrend,
     Theta,
     TeunterSyntetosBabai,
@@ -47,7 +55,8 @@ MEMBERS: Final[tuple[type[Servable], ...]] = (
     MovingAverage,
     Naive,
 )
-"""All are part of the mean; the first two are distributions of their own. Naive, the yardstick, is last."""
+"""All are part of the mean; those with quantiles are distributions of their own, the trees first. Naive, the
+yardstick, is last."""
 
 PLANNED_MEMBERS: Final[tuple[type[Servable], ...]] = (
     QuantileTrees,
@@ -64,13 +73,10 @@ PLANNED_MEMBERS: Final[tuple[type[Servable], ...]] = (
 
 PARTS: Final[Mapping[str, Uncertainty]] = {
     "trees": "quantiles",
-    "counts": "counts",
+    "counts": "product_counts",
     "residuals": "residuals",
 }
-"""The distributions that are calibrated, and how; the fourth, `empirical`, stays as it is."""
-
-START: Final = (0.25, 0.25, 0.25, 0.25)
-"""Shares of `PARTS` and of `empirical` before any evidence."""
+"""The distributions that are calibrated, and how; those of products' own months stay as they are."""
 
 _LAST: Final = "last"
 
@@ -90,7 +96,7 @@ class Blend:
         members: Fitted members with weight; the first two candidates first.
         weights: One per member, of the mean.
         calibrations: One per name in `PARTS`.
-        shares: (4,) of `PARTS` and of `empirical` in the average.
+        shares: Of `PARTS` and then of own months in the average.
         last: Calibration of the average.
         response: Of demand to the plan; None without one.
     """
@@ -114,16 +120,19 @@ class Blend:
         candidates = PLANNED_MEMBERS if history.plan else MEMBERS
         past = [_told(cached, cached.before(member, history.T)) for member in candidates]
         weights = levelled(mean_weights(past, usual_units))
-        kept = [i for i, weight in enumerate(weights) if i <= 1 or weight > 0]
+        leading = sum(member.uncertainty == "quantiles" for member in candidates)
+        kept = [i for i, weight in enumerate(weights) if i < leading or weight > 0]
         months = [
-            _Month.of(hindcasts, weights, cached.response(hindcasts[0].history.T))
+            _Month.of(hindcasts, weights, leading, cached.response(hindcasts[0].history.T))
             for hindcasts in zip(*past, strict=True)
         ]
         calibrations = tuple(
             Calibration.fit(kind, [month.part(name) for month in months]) for name, kind in PARTS.items()
         )
         parts = [_parts(month, calibrations) for month in months]
-        shares = _shares(months, parts, seed)
+        shares = _shares(
+            months, parts, np.full(len(PARTS) + leading - 1, 1 / (len(PARTS) + leading - 1)), seed
+        )
         blended = [
             Hindcast(month.history, Prediction(month.mean, tidy(average(levels, shares))), month.actual)
             for month, levels in zip(months, parts, strict=True)
@@ -137,7 +146,8 @@ class Blend:
         predictions = [member.predict(history, categories) for member in self.members]
         mean = average([p.mean for p in predictions], self.weights)
         past = _as_planned(history, self.response)
-        month = _Month(past, mean, predictions[0], predictions[1], np.full(history.n, np.nan), scale(history))
+        own = predictions[1 : 1 + len(self.shares) - len(PARTS)]
+        month = _Month(past, mean, predictions[0], own, np.full(history.n, np.nan), scale(history))
         levels = tidy(average(_parts(month, self.calibrations), self.shares))
         quantiles = self.last.quantiles(past, Prediction(mean, levels))
         if self.response is not None:
@@ -175,17 +185,19 @@ class _Month:
     history: History
     mean: Floats
     trees: Prediction
-    own: Prediction
+    own: Sequence[Prediction]
     actual: Floats
     scale: Floats
 
     @classmethod
-    def of(cls, hindcasts: Sequence[Hindcast], weights: Floats, response: Response | None) -> Self:
-        """From one hindcast per member."""
+    def of(
+        cls, hindcasts: Sequence[Hindcast], weights: Floats, leading: int, response: Response | None
+    ) -> Self:
+        """From one hindcast per member, of which the leading ones are distributions, the trees first."""
         mean = average([h.prediction.mean for h in hindcasts], weights)
-        first, second = hindcasts[0], hindcasts[1]
+        first, own = hindcasts[0], [h.prediction for h in hindcasts[1:leading]]
         past = _as_planned(first.history, response)
-        return cls(past, mean, first.prediction, second.prediction, first.actual, scale(first.history))
+        return cls(past, mean, first.prediction, own, first.actual, scale(first.history))
 
     def prediction(self, name: str) -> Prediction:
         """One of `PARTS` before its calibration."""
@@ -211,20 +223,21 @@ def _as_planned(history: History, response: Response | None) -> History:
 
 
 def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
-    """(n, 8) quantiles of each of `PARTS` and of `empirical`; rare demand has counts instead of residuals."""
+    """(n, 8) quantiles of each of `PARTS` and of own months; rare demand has counts instead of residuals."""
     trees, counts, residuals = (
         calibration.quantiles(month.history, month.prediction(name))
         for name, calibration in zip(PARTS, calibrations, strict=True)
     )
     rare = demand_class(month.history) >= _COUNTED
-    return [trees, counts, np.where(rare[:, np.newaxis], counts, residuals), month.own.levels]
+    residuals = np.where(rare[:, np.newaxis], counts, residuals)
+    return [trees, counts, residuals, *(own.levels for own in month.own)]
 
 
-def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], seed: int) -> Floats:
+def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], start: Floats, seed: int) -> Floats:
     if not months:
-        return np.array(START)
+        return start
     use = [month.part("trees").settled for month in months]
-    levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(START))]
+    levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(start))]
     actual = np.concatenate([month.actual[u] for month, u in zip(months, use, strict=True)])
     scales = np.concatenate([month.scale[u] for month, u in zip(months, use, strict=True)])
-    return level_shares(np.stack(levels), actual, scales, np.array(START), seed)
+    return level_shares(np.stack(levels), actual, scales, start, seed)

@@ -45,7 +45,7 @@ def flat(past: Sequence[Hindcast], calibration: Calibration | None) -> tuple[Flo
     return np.concatenate(actual), np.concatenate(levels)
 
 
-@pytest.mark.parametrize("uncertainty", ["residuals", "counts", "quantiles"])
+@pytest.mark.parametrize("uncertainty", ["residuals", "counts", "product_counts", "quantiles"])
 def test_quantiles_hold_on_other_products_in_every_way_to_get_them(uncertainty: Uncertainty) -> None:
     calibration = Calibration.fit(uncertainty, hindcasts(1, uncertainty))
     actual, levels = flat(hindcasts(2, uncertainty), calibration)
@@ -82,7 +82,7 @@ def test_the_spread_is_worked_from_a_product() -> None:
 
 
 def test_the_mean_of_a_point_forecast_stays_and_that_of_quantiles_follows_them() -> None:
-    for uncertainty in ("residuals", "counts"):
+    for uncertainty in ("residuals", "counts", "product_counts"):
         past = hindcasts(1, uncertainty, products=80)
         applied = Calibration.fit(uncertainty, past).apply(past[0].history, past[0].prediction)
         settled = window(past[0].history.units, 24).months >= 3
@@ -97,7 +97,7 @@ def test_a_model_that_calibrates_itself_is_left_alone() -> None:
     assert Calibration.fit("own", []).apply(past[0].history, past[0].prediction) is past[0].prediction
 
 
-@pytest.mark.parametrize("uncertainty", ["residuals", "counts", "quantiles"])
+@pytest.mark.parametrize("uncertainty", ["residuals", "counts", "product_counts", "quantiles"])
 def test_its_state_brings_the_same_bits_back(uncertainty: Uncertainty) -> None:
     past = hindcasts(1, uncertainty, products=80)
     calibration = Calibration.fit(uncertainty, past)

@@ -6,25 +6,27 @@ import pytest
 from ml.distribution import LEVELS
 from ml.features import category_totals
 from ml.hindcasts import Hindcasts
-from ml.models.blend import MEMBERS, PARTS, START, Blend
-from ml.models.boosting import QuantileTrees
+from ml.models.adjusted import AdjustedQuantileTrees
+from ml.models.blend import MEMBERS, PARTS, PLANNED_MEMBERS, Blend
+from ml.models.boosting import QuantileTrees, TweedieTrees
 from ml.models.empirical import Empirical
 from ml.models.smoothing import Naive
 from tests.ml.small_history import small_shop
 
 
 def test_distributions_stand_first_and_the_yardstick_last() -> None:
-    assert MEMBERS[:2] == (QuantileTrees, Empirical)
-    assert MEMBERS[-1] is Naive
-    assert len(START) == len(PARTS) + 1
-    assert sum(START) == pytest.approx(1.0)
+    for members, first in ((MEMBERS, AdjustedQuantileTrees), (PLANNED_MEMBERS, QuantileTrees)):
+        own = [member.uncertainty == "quantiles" for member in members]
+        assert own == sorted(own, reverse=True)
+        assert members[0] is first
+        assert members[-1] is Naive
 
 
 def test_without_any_past_members_weigh_the_same_and_shares_are_the_start() -> None:
     shop = small_shop(products=20, months=6)
     blend = Blend.fit(shop, 0, Hindcasts(shop, seed=0, first=6))
     np.testing.assert_allclose(blend.weights, 1 / len(MEMBERS))
-    np.testing.assert_allclose(blend.shares, START)
+    np.testing.assert_allclose(blend.shares, np.full(len(PARTS) + 2, 1 / (len(PARTS) + 2)))
 
 
 def test_the_mean_is_the_weighted_mean_of_the_members() -> None:
@@ -39,6 +41,17 @@ def test_the_mean_is_the_weighted_mean_of_the_members() -> None:
     np.testing.assert_allclose(blend.predict(shop, totals).mean[settled], np.asarray(by_hand)[settled])
 
 
+def test_a_blend_of_before_shared_seasons_is_read_and_is_the_average_of_its_four_parts() -> None:
+    shop = small_shop(products=24, months=16)
+    now = Blend.fit(shop, 2, Hindcasts(shop, 2, first=13))
+    then = tuple(member.fit(shop, 2) for member in (QuantileTrees, Empirical, TweedieTrees))
+    old = Blend(then, np.array([0.5, 0.2, 0.3]), now.calibrations, np.full(4, 0.25), now.last)
+    totals = category_totals(shop)
+    read = Blend.from_state(old.state()).predict(shop, totals)
+    assert read.levels.tobytes() == old.predict(shop, totals).levels.tobytes()
+    assert not np.array_equal(read.levels, now.predict(shop, totals).levels)
+
+
 def test_shares_follow_the_evidence() -> None:
     """Months are independent with one rate, so the own months are right and the start undervalues them."""
     rng = np.random.default_rng(0)
@@ -47,7 +60,7 @@ def test_shares_follow_the_evidence() -> None:
     steady = type(shop)(shop.product_ids, shop.categories, shop.months, units, shop.price_cents)
     shares = Blend.fit(steady, 0).shares
     assert shares.sum() == pytest.approx(1.0)
-    assert shares[0] < START[0]
+    assert shares[0] < 1 / len(shares)
 
 
 def test_levels_are_held_on_months_that_were_not_calibrated_on() -> None:
