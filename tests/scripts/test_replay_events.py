@@ -32,6 +32,12 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
         yield process.url, inbox
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of the pseudonyms is made there."""
+    monkeypatch.setenv("ML_STATE", str(tmp_path / "state"))
+
+
 def test_the_newest_events_are_taken_and_a_second_replay_adds_nothing(
     shop: Path,
     collector: tuple[str, Path],
