@@ -36,17 +36,16 @@ _BLANK: Final = '{"erased":true}'
 
 
 @dataclass(frozen=True)
-class Erased:
-    """What an erasure found, in all its attempts, and what it cost.
+class Erasure:
+    """What was found of a customer, in all attempts at one erasure, and what erasing it costs.
 
     Attributes:
         erasure: Its own random name, also in the lake's table `erasures`.
         customer: Sha256 of the pseudonym.
         events: Of the lake, made anonymous.
         inbox_events: The same of the inbox.
-        refused_rows: Of the quarantine, in which the customer is blanked.
+        refused_rows: Of the quarantine, emptied.
         data_versions: Names of those that cannot be built from their events any more.
-        left_in: Files that still hold the pseudonym; none, or the erasure did not succeed.
     """
 
     erasure: str
@@ -55,6 +54,37 @@ class Erased:
     inbox_events: int
     refused_rows: int
     data_versions: list[str]
+
+    @classmethod
+    def of(
+        cls, customers: Sequence[str], rows: dict[str, pl.DataFrame], inbox: InboxErasure, lost: list[str]
+    ) -> "Erasure":
+        """What a new erasure finds: rows by table, and names of the data versions that are made of them."""
+        counts = {table: found[_KEYS[table][0]].n_unique() for table, found in rows.items()}
+        return cls(
+            erasure=uuid.uuid4().hex,
+            customer=_sha256(customers[0]),
+            events=counts.get("events", 0),
+            inbox_events=inbox.count(customers),
+            refused_rows=counts.get("quarantine", 0),
+            data_versions=sorted(set(lost)),
+        )
+
+    def after(self, before: "Erasure") -> "Erasure":
+        """Of both attempts at one erasure."""
+        return replace(
+            before,
+            events=max(self.events, before.events),
+            inbox_events=max(self.inbox_events, before.inbox_events),
+            refused_rows=max(self.refused_rows, before.refused_rows),
+            data_versions=sorted({*self.data_versions, *before.data_versions}),
+        )
+
+
+@dataclass(frozen=True)
+class Erased(Erasure):
+    """An erasure that went to its end; `left_in` are places that still hold the customer, none when it succeeded."""
+
     left_in: list[str]
 
     def to_json(self) -> dict[str, object]:
@@ -79,7 +109,7 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
         rows = {table: _rows_of(lake, table, customers) for table in _KEYS if lake.exists(table)}
         files = [path for found in rows.values() for path in found[_FILE].unique()]
         lost = with_files(lake, set(map(Path, files)))
-        plan = _begun(lake, _Plan.of(customers, rows, inbox, [note.name for note, table in lost]), now)
+        plan = _begun(lake, Erasure.of(customers, rows, inbox, [note.name for note, table in lost]), now)
         mark_lost(lake, lost, "erasure", now)
         if "events" in rows:
             _remember(lake, rows["events"])
@@ -95,47 +125,11 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
     return Erased(**asdict(plan), left_in=left)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be erased."""
-
-    erasure: str
-    customer: str
-    events: int
-    inbox_events: int
-    refused_rows: int
-    data_versions: list[str]
-
-    @classmethod
-    def of(
-        cls, customers: Sequence[str], rows: dict[str, pl.DataFrame], inbox: InboxErasure, lost: list[str]
-    ) -> "_Plan":
-        counts = {table: found[_KEYS[table][0]].n_unique() for table, found in rows.items()}
-        return cls(
-            erasure=uuid.uuid4().hex,
-            customer=_sha256(customers[0]),
-            events=counts.get("events", 0),
-            inbox_events=inbox.count(customers),
-            refused_rows=counts.get("quarantine", 0),
-            data_versions=sorted(set(lost)),
-        )
-
-    def after(self, before: "_Plan") -> "_Plan":
-        """Of both attempts at one erasure."""
-        return replace(
-            before,
-            events=max(self.events, before.events),
-            inbox_events=max(self.inbox_events, before.inbox_events),
-            refused_rows=max(self.refused_rows, before.refused_rows),
-            data_versions=sorted({*self.data_versions, *before.data_versions}),
-        )
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _begun(lake: Lake, plan: _Plan, now: datetime) -> _Plan:
+def _begun(lake: Lake, plan: Erasure, now: datetime) -> Erasure:
     """The plan on record: with that of an attempt that was not finished, else as a new erasure."""
     past = lake.read("erasures").filter(pl.col("customer") == plan.customer).sort("at").collect()
     done = set(past.filter(pl.col("state") == "done")["erasure"])
@@ -146,7 +140,7 @@ def _begun(lake: Lake, plan: _Plan, now: datetime) -> _Plan:
             for name, value in unfinished.row(-1, named=True).items()
             if name not in ("state", "at")
         }
-        before = _Plan(**fields | {"data_versions": json.loads(fields["data_versions"])})
+        before = Erasure(**fields | {"data_versions": json.loads(fields["data_versions"])})
         if (both := plan.after(before)) == before:
             return before
         plan = both
@@ -154,7 +148,7 @@ def _begun(lake: Lake, plan: _Plan, now: datetime) -> _Plan:
     return plan
 
 
-def _record(lake: Lake, plan: _Plan, state: str, now: datetime) -> None:
+def _record(lake: Lake, plan: Erasure, state: str, now: datetime) -> None:
     row: dict[str, Any] = asdict(plan) | {
         "data_versions": json.dumps(plan.data_versions),
         "state": state,

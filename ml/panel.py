@@ -1,5 +1,6 @@
 """The panel: one row per product and month, from events; and the history that models read from it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -21,7 +22,7 @@ from ml.plan_table import with_lake_plan
 from ml.quality import check_panel
 from ml.settings import MlSettings
 from ml.stock import demand_history
-from ml.version_table import note
+from ml.version_table import named, note
 
 __all__ = [
     "DataVersion",
@@ -32,6 +33,8 @@ __all__ = [
     "note_data_version",
     "noted_history",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 _HISTORY_COLUMNS: Final[Mapping[str, str]] = {
     "units": "units",
@@ -141,13 +144,17 @@ def note_data_version(lake: Lake, now: datetime) -> DataVersion:
 def noted_history(lake: Lake, now: datetime, until: str | None = None) -> History:
     """What `load_history` gives, its data version noted: what a run learns from or forecasts with.
 
+    A warning is logged when the events behind it are not all there any more; `panel` then builds it anew.
+
     Raises:
         NotEnoughHistory: As `load_history`.
         StoreUnavailable: The lake cannot be written.
     """
     with lake.lock():
         history = load_history(lake, until)
-        note(lake, history, now)
+        version = note(lake, history, now)
+        if lost := named(lake, version.name).lost:
+            _LOG.warning("data_version_lost", extra={"data_version": version.name, "lost": dict(lost)})
     return history
 
 

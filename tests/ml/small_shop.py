@@ -17,6 +17,16 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = "k" * 32
 SETTINGS = MlSettings(shop_zone="UTC", pseudonym_key=SecretStr(KEY))
 
+USUAL: dict[str, Any] = {
+    "mapping": {},
+    "timezone": None,
+    "currency": None,
+    "allow": frozenset(),
+    "now": NOW,
+    "progress": silent,
+}
+"""Options of an import that a test does not care about."""
+
 ROW: dict[str, Any] = {
     "event_time": datetime(2026, 6, 15, 10, tzinfo=UTC),
     "product_id": "A",
@@ -56,15 +66,7 @@ def write(file: Path, rows: list[dict[str, Any]]) -> Path:
 
 def take(file: Path, lake: Lake, *, settings: MlSettings = SETTINGS, **options: Any) -> IngestReport:
     """`import_file` with what a test does not care about filled in."""
-    usual: dict[str, Any] = {
-        "mapping": {},
-        "timezone": None,
-        "currency": None,
-        "allow": frozenset(),
-        "now": NOW,
-        "progress": silent,
-    }
-    return import_file(file, lake, settings, **(usual | options))
+    return import_file(file, lake, settings, **(USUAL | options))
 
 
 def content(lake: Lake) -> list[pl.DataFrame]:

@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -17,9 +16,8 @@ from ml.event_store import Inbox
 from ml.events import Event
 from ml.ingest import accepted_events, drain_inbox
 from ml.lake import NEW, Lake
-from ml.progress import silent
 from tests.ml.ingest_process import UnlockedLake
-from tests.ml.small_shop import NOW, SETTINGS, content, good_rows, row, take, write
+from tests.ml.small_shop import NOW, SETTINGS, USUAL, content, good_rows, row, take, write
 from tests.ml.test_events import event
 from tests.ml.test_lake import refused
 
@@ -74,14 +72,7 @@ def test_a_file_and_the_inbox_bring_the_same_events_at_once(tmp_path: Path) -> N
     lake = Lake(tmp_path / "lake")
     rows = [good | {"order_id": f"o-{i}"} for i, good in enumerate(good_rows() * 20)]
     file = write(tmp_path / "shop.parquet", [*rows, row(price=0)])
-    usual: dict[str, Any] = {
-        "mapping": {},
-        "timezone": None,
-        "currency": None,
-        "allow": frozenset(),
-        "now": NOW,
-    }
-    same = accepted_events(file, SETTINGS, progress=silent, key=SETTINGS.pseudonym_secret(), **usual)
+    same = accepted_events(file, SETTINGS, key=SETTINGS.pseudonym_secret(), **USUAL)
     sent = [Event.model_validate(fields) for fields in same.drop("source", "event_month").to_dicts()]
     inbox = Inbox(tmp_path / "inbox.sqlite")
     inbox.append(sent, "web")

@@ -105,6 +105,19 @@ def test_what_is_lost_is_noted_once_and_a_new_build_is_noted_again(tmp_path: Pat
     assert named(lake, name).whole
 
 
+def test_a_run_on_a_panel_whose_events_are_lost_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = shop(tmp_path)
+    name = build_panel(lake, SETTINGS, NOW).data_version
+    noted_history(lake, LATER)
+    assert caplog.messages == []
+    mark_lost(lake, [(named(lake, name), "events")], "erasure", NOW)
+    noted_history(lake, LATER)
+    (said,) = caplog.records
+    assert (said.message, said.__dict__["lost"]) == ("data_version_lost", {"events": "erasure"})
+
+
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownDataVersion, match=r"no data version '2026-08\.0000'"):
         named(Lake(tmp_path / "lake"), "2026-08.0000")
