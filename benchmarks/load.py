@@ -1,9 +1,10 @@
 """How latency grows with load: `python -m benchmarks.load --seconds 60 --plot docs/serving-load.svg`.
 
-An open loop: independent callers arrive at Poisson times that are fixed in advance, and a latency counts from the time at
-which a request was due. First the capacity is measured with every connection busy, then latency at shares of it; the bars
-are held at half. The generator has the last core, the server the first. A bare ASGI route is measured in the same
-way, because a busy machine or a slow generator shows there too. One JSON object on stdout; exit 1 when a bar was missed.
+An open loop: independent callers arrive at Poisson times that are fixed in advance, and a latency counts from the
+time at which a request was due. First the capacity is measured with every connection busy, then latency at shares of
+it; the bars are held at half. The generator has the last core, the server the first. A bare ASGI route is measured in
+the same way, because a busy machine or a slow generator shows there too. One JSON object on stdout; exit code 1 when a
+bar was missed.
 """
 
 import argparse

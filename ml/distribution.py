@@ -8,7 +8,9 @@ lies between two of them is shared between both so that the mean stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,6 +98,29 @@ def cdf(row: Floats, units: Floats) -> Floats:
     high = 1.0 - (1 - LEVELS[-1]) * _decay(units - row[-1], (row[-1] - row[-2]) / _HIGH_DECAY)
     share = np.where(at == 0, low, np.where(at == len(row), high, inside))
     return np.where(units < 0, 0.0, share)
+
+
+def share_up_to(row: Sequence[float], units: float) -> float:
+    """`cdf` of one value in plain numbers, which cost a thirtieth of arrays with one value in each.
+
+    Args:
+        row: (8,) tidy quantiles.
+        units: Any; a negative value has probability 0.
+    """
+    if units < 0:
+        return 0.0
+    at = bisect_right(row, units)
+    if at == 0:
+        return LEVELS[0] * _tail(row[0] - units, (row[1] - row[0]) / _LOW_DECAY)
+    if at == len(row):
+        return 1.0 - (1 - LEVELS[-1]) * _tail(units - row[-1], (row[-1] - row[-2]) / _HIGH_DECAY)
+    left, right = row[at - 1], row[at]
+    return LEVELS[at - 1] + (LEVELS[at] - LEVELS[at - 1]) * ((units - left) / (right - left))
+
+
+def _tail(distance: float, length: float) -> float:
+    """`_decay` of one distance, >= 0."""
+    return math.exp(-distance / length) if length > 0 else 0.0
 
 
 def ppf(row: Floats, shares: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from ml import features
 from ml.bundle import Bundle
 from ml.demand_class import CLASSES, DORMANT, demand_class
-from ml.distribution import LEVELS, P10, P50, P90, TAIL_SHARE, Floats, Prediction, cdf, pmf, ppf
+from ml.distribution import LEVELS, P10, P50, P90, Floats, Prediction, last_units, masses, share_up_to
 from ml.features import CategoryTotals
 from ml.history import History
 from ml.product_history import Plan
@@ -62,6 +62,7 @@ class Forecaster:
         months = features.window(history.units, history.T).months.astype(int).tolist()
         prices, plans, origin = last_prices(history), self._plans(history), self._origin()
         returned = self._returned(history, prediction)
+        probabilities, quantiles = _probabilities(prediction.levels), prediction.levels.tolist()
         asleep = {} if self.sale_rate is None else {"probability_of_sale": round(self.sale_rate, DIGITS)}
         made = []
         for i in range(history.n):
@@ -71,7 +72,7 @@ class Forecaster:
                 "product_id": history.product_ids[i],
                 "category": history.categories[i],
                 "month": str(history.next_month),
-                **distribution_fields(float(prediction.mean[i]), prediction.levels[i], last[i]),
+                **_fields(float(prediction.mean[i]), quantiles[i], last[i], probabilities[i]),
                 "historical_error": None
                 if record is None
                 else {
@@ -126,6 +127,13 @@ def _effect(lift: float) -> dict[str, Any]:
     return {"used": used, "lift": round(lift, DIGITS) if used else None}
 
 
+def _probabilities(quantiles: Floats) -> list[list[float] | None]:
+    """P(0), P(1), ... units of each row of (n, 8) quantiles; None where more than `MOST_MASS_UNITS` are possible."""
+    few = last_units(quantiles) <= MOST_MASS_UNITS
+    found = (mass.round(MASS_DIGITS).tolist() for mass in masses(quantiles[few]))
+    return [next(found) if one else None for one in few]
+
+
 def distribution_fields(mean: float, quantiles: Floats, last_month_units: float) -> dict[str, Any]:
     """What a forecast distribution says, by name, rounded.
 
@@ -137,17 +145,22 @@ def distribution_fields(mean: float, quantiles: Floats, last_month_units: float)
         quantiles: (8,) units at `LEVELS`.
         last_month_units: What the product sold in the month before.
     """
-    delta, most = mean - last_month_units, math.ceil(float(ppf(quantiles, np.array(1 - TAIL_SHARE))))
-    named = {
-        f"{level:.2f}": round(units, DIGITS) for level, units in zip(LEVELS, quantiles.tolist(), strict=True)
-    }
+    (probabilities,) = _probabilities(quantiles[np.newaxis])
+    return _fields(mean, quantiles.tolist(), last_month_units, probabilities)
+
+
+def _fields(
+    mean: float, quantiles: Sequence[float], last_month_units: float, probabilities: Sequence[float] | None
+) -> dict[str, Any]:
+    delta = mean - last_month_units
+    named = {f"{level:.2f}": round(units, DIGITS) for level, units in zip(LEVELS, quantiles, strict=True)}
     return {
         "mean": round(mean, DIGITS),
         "p10": named[f"{LEVELS[P10]:.2f}"],
         "p50": named[f"{LEVELS[P50]:.2f}"],
         "p90": named[f"{LEVELS[P90]:.2f}"],
         "quantiles": named,
-        "probability_mass": pmf(quantiles).round(MASS_DIGITS).tolist() if most <= MOST_MASS_UNITS else None,
+        "probability_mass": probabilities,
         "demand_delta": {
             "units": round(delta, DIGITS),
             "share": round(delta / max(last_month_units, 1.0), DIGITS),
@@ -158,24 +171,24 @@ def distribution_fields(mean: float, quantiles: Floats, last_month_units: float)
     }
 
 
-def probability_of_increase(quantiles: Floats, last_month_units: float) -> float:
+def probability_of_increase(quantiles: Sequence[float], last_month_units: float) -> float:
     """P(Y > last month), in whole units: meaningful also where last month was nearly nothing."""
     return 1.0 - _up_to(quantiles, math.floor(last_month_units))
 
 
-def confidence(mean: float, quantiles: Floats) -> float:
+def confidence(mean: float, quantiles: Sequence[float]) -> float:
     """P(|Y - mean| <= max(1 unit, 25 % of the mean)): a probability, so it can be checked by counting."""
     near = max(CLOSE_UNITS, CLOSE_SHARE * mean)
     return _up_to(quantiles, math.floor(mean + near)) - _up_to(quantiles, math.ceil(mean - near) - 1)
 
 
-def volatility(mean: float, quantiles: Floats) -> float:
+def volatility(mean: float, quantiles: Sequence[float]) -> float:
     """V = CV / (1 + CV) from 0 to below 1, with CV = (q90 - q10) / (2.563 max(mean, 0.5)).
 
     2.563 standard deviations lie between a normal distribution's tenth and ninetieth percentile, so CV is the
     coefficient of variation that a normal forecast of this width would have; it has no unit.
     """
-    variation = float(quantiles[P90] - quantiles[P10]) / (_NORMAL_WIDTH_80 * max(mean, _SMALLEST_MEAN))
+    variation = (quantiles[P90] - quantiles[P10]) / (_NORMAL_WIDTH_80 * max(mean, _SMALLEST_MEAN))
     return variation / (1.0 + variation)
 
 
@@ -216,6 +229,6 @@ def encoded(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
 
-def _up_to(quantiles: Floats, units: int) -> float:
+def _up_to(quantiles: Sequence[float], units: int) -> float:
     """P(Y <= units) of whole units, as in `ml.distribution.pmf`."""
-    return float(cdf(quantiles, np.array(units + 0.5))) if units >= 0 else 0.0
+    return share_up_to(quantiles, units + 0.5) if units >= 0 else 0.0

@@ -17,6 +17,7 @@ from ml.distribution import (
     mean_of,
     pmf,
     ppf,
+    share_up_to,
     tidy,
 )
 
@@ -151,3 +152,16 @@ def test_tidy_quantiles_are_not_negative_and_do_not_cross() -> None:
 def test_a_point_forecast_has_no_quantiles_to_read() -> None:
     with pytest.raises(ValueError, match="before calibration"):
         _ = Prediction(np.ones(2), None).levels
+
+
+def test_the_share_of_one_value_is_that_of_the_array() -> None:
+    random = np.random.default_rng(5)
+    for scale in (0.0, 0.3, 4.0, 500.0):
+        for row in tidy(random.normal(scale, scale, (200, len(LEVELS))).round(random.integers(0, 3))):
+            asked = np.concatenate([row, random.uniform(-1, 3 * scale + 2, 12)])
+            one = [share_up_to(row.tolist(), units) for units in asked.tolist()]
+            assert np.allclose(one, cdf(row, asked), rtol=0, atol=1e-14)
+
+
+def test_masses_of_no_rows_are_none() -> None:
+    assert masses(np.empty((0, len(LEVELS)))) == []

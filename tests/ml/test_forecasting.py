@@ -78,21 +78,21 @@ def test_a_mass_sums_to_one_and_is_left_out_where_it_would_be_long() -> None:
 def test_confidence_and_increase_agree_with_the_mass() -> None:
     mass, mean = pmf(ROW), 7.0
     near = [p for k, p in enumerate(mass) if abs(k - mean) <= max(1, 0.25 * mean)]
-    assert confidence(mean, ROW) == pytest.approx(sum(near), abs=1e-5)
-    assert probability_of_increase(ROW, 6.0) == pytest.approx(mass[7:].sum(), abs=1e-5)
-    assert probability_of_increase(ROW, 0.0) == pytest.approx(1 - mass[0], abs=1e-5)
+    assert confidence(mean, ROW.tolist()) == pytest.approx(sum(near), abs=1e-5)
+    assert probability_of_increase(ROW.tolist(), 6.0) == pytest.approx(mass[7:].sum(), abs=1e-5)
+    assert probability_of_increase(ROW.tolist(), 0.0) == pytest.approx(1 - mass[0], abs=1e-5)
 
 
 def test_confidence_in_a_rare_product_counts_the_units_next_to_it() -> None:
     rare = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 4.0])
-    assert confidence(0.2, rare) == pytest.approx(pmf(rare)[:2].sum(), abs=1e-5)
+    assert confidence(0.2, rare.tolist()) == pytest.approx(pmf(rare)[:2].sum(), abs=1e-5)
 
 
 def test_volatility_of_a_normal_forecast_is_its_coefficient_of_variation() -> None:
     normal = 100 + 20 * np.array([-1.6449, -1.2816, -0.6745, 0, 0.6745, 1.2816, 1.6449, 2.3263])
-    assert volatility(100.0, normal) == pytest.approx(0.2 / 1.2, abs=1e-3)
-    assert volatility(1000.0, 10 * normal) == pytest.approx(volatility(100.0, normal))
-    assert volatility(0.0, np.zeros(8)) == 0.0
+    assert volatility(100.0, normal.tolist()) == pytest.approx(0.2 / 1.2, abs=1e-3)
+    assert volatility(1000.0, (10 * normal).tolist()) == pytest.approx(volatility(100.0, normal.tolist()))
+    assert volatility(0.0, [0.0] * 8) == 0.0
 
 
 def test_the_change_is_a_share_of_at_least_one_unit() -> None:
