@@ -6,12 +6,14 @@ single days. Real sets are read from SHARED_DATA where they are there, with the 
 
 import argparse
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
@@ -52,10 +54,11 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, help="steady shops of each size [%(default)s]")
     options, started = parser.parse_args(), time.process_time()
-    shops = dict(_steady(options.seeds)) | dict(_seasonal()) | dict(_real())
-    alarms = {name: _alarms(parts) for name, parts in shops.items()}
+    alarms, powers = {}, {}
+    for name, parts in chain(_steady(options.seeds), _seasonal(), _real()):
+        alarms[name], powers[name] = _alarms(parts), _power(parts[0], options.days)
+        print(name, alarms[name], powers[name], file=sys.stderr, flush=True)
     _print_alarms(alarms)
-    powers = {name: _power(parts[0], options.days) for name, parts in shops.items()}
     _print_powers(powers)
     print(f"\n{time.process_time() - started:.0f} s of processor")
 

@@ -65,10 +65,9 @@ def volume(recent: Recent) -> Check:
 
 def repeated(recent: Recent) -> Check:
     """Share of a day's events that tell, under another id, what another one told."""
-    content = recent.events.select(
-        again=pl.struct(CONTENT).is_first_distinct().not_(), twin=pl.struct(CONTENT).is_duplicated()
-    )
-    frame = recent.events.with_columns(content)
+    content = pl.struct(CONTENT).hash()
+    told_before = recent.events.select(again=~content.is_first_distinct(), twin=content.is_duplicated())
+    frame = recent.events.with_columns(told_before)
     rows = frame.filter("twin").select("day", "event_id", "product_id")
     bounds = recent.settings.repeated_warn, recent.settings.repeated_fail
     return _share(

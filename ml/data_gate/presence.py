@@ -40,25 +40,30 @@ def gaps(recent: Recent) -> Check:
 def silent(recent: Recent) -> Check:
     """Days on which a source, or a kind of event, that is there every week sent nothing.
 
-    A source that falls silent when another begins is taken to go on under the other's name, and only warns.
+    A source that falls silent on a day on which new sources have at least half as many events as it usually has
+    is taken to go on under their name: an inbox takes over from files.
     """
     settings, quiet, judgeable = recent.settings, [], False
     for key in ("source", "event_type"):
         keys, counts = recent.table(recent.events, key, pl.len())
+        judged_days = slice(-recent.judged, None)
+        new = (
+            (counts[: -recent.judged] == 0).all(axis=0) if key == "source" else np.zeros(len(keys), np.bool_)
+        )
+        taken_over = 2 * counts[:, new].sum(axis=1)[:, None] >= np.nan_to_num(usual_of(counts, recent).median)
         regular = _regular(counts, recent)
-        judgeable = judgeable or bool(regular[-recent.judged :].any())
-        for day, column in zip(*np.nonzero((regular & (counts == 0))[-recent.judged :]), strict=True):
-            quiet.append({"day": recent.days[-recent.judged :][day].item(), key: keys[column]})
+        judgeable = judgeable or bool(regular[judged_days].any())
+        for day, column in zip(
+            *np.nonzero((regular & (counts == 0) & ~taken_over)[judged_days]), strict=True
+        ):
+            quiet.append({"day": recent.days[judged_days][day].item(), key: keys[column]})
     if not judgeable:
         raise NotEnoughHistory("no source and no kind of event is there every week")
     schema = {"day": pl.Date, "source": pl.String, "event_type": pl.String}
     count, named = rows_of(pl.DataFrame(quiet, schema=schema), settings.rows_named)
-    replaced = bool(_begun(recent)) and not any("event_type" in row for row in quiet)
-    fail = None if replaced else float(settings.silent_fail)
     reason = f"{count} times a day passed without a source or a kind of event that is there every week"
-    reason += f"; new sources: {', '.join(_begun(recent))}" if count and replaced else ""
-    verdict = judged(count, settings.silent_warn, np.inf if fail is None else fail)
-    return Check("silent", verdict, float(count), fail, reason, count, named)
+    fail = float(settings.silent_fail)
+    return Check("silent", judged(count, 1, fail), float(count), fail, reason, count, named)
 
 
 def vanished(recent: Recent) -> Check:
@@ -95,10 +100,3 @@ def _regular(counts: Floats, recent: Recent) -> NDArray[np.bool_]:
     usable = recent.usable if counts.ndim == 1 else recent.usable[:, None]
     regular: NDArray[np.bool_] = (median >= settings.smallest_events) & sure & usable
     return regular
-
-
-def _begun(recent: Recent) -> list[str]:
-    """Sources that have events on the judged days and had none before."""
-    keys, counts = recent.table(recent.events, "source", pl.len())
-    new = (counts[: -recent.judged] == 0).all(axis=0)
-    return [key for key, began in zip(keys, new, strict=True) if began]

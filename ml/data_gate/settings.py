@@ -31,8 +31,7 @@ class QualitySettings(BaseSettings):
         default=1.4, gt=1, description="Events of a day, times or a part of what the weekday usually has."
     )
     volume_fail: float = Field(default=1.6, gt=1, description="Too few by this factor; too many only warns.")
-    silent_warn: int = Field(default=1, ge=1, description="Days on which a regular source sent nothing.")
-    silent_fail: int = Field(default=1, ge=1)
+    silent_fail: int = Field(default=1, ge=1, description="Days on which a regular source sent nothing.")
     gap_fail: int = Field(default=1, ge=1, description="Days without any event that usually have some.")
     vanished_warn: float = Field(
         default=0.05, gt=0, description="Share of regular products not seen in 7 days."

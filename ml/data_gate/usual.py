@@ -12,6 +12,8 @@ from ml.history import Floats
 WEEK: Final = 7
 MAD_TO_SIGMA: Final = 1.4826
 """A normal sample's standard deviation over its median absolute deviation (Rousseeuw and Croux 1993)."""
+FEW_WEEKS: Final = 0.8
+"""The median absolute deviation of n values is too small by about n / (n - 0.8) (Croux and Rousseeuw 1992)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,14 @@ def usual_of(values: Floats, recent: Recent) -> Usual:
     lagged = np.full((settings.weeks, *values.shape), np.nan)
     for week in range(1, settings.weeks + 1):
         lagged[week - 1, WEEK * week :] = known[: -WEEK * week]
-    enough = np.isfinite(lagged).sum(axis=0) >= settings.smallest_weeks
+    weeks = np.isfinite(lagged).sum(axis=0)
+    enough = weeks >= settings.smallest_weeks
     median, spread = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     if enough.any():
         found = lagged[:, enough]
         median[enough] = np.nanmedian(found, axis=0)
-        spread[enough] = MAD_TO_SIGMA * np.nanmedian(np.abs(found - median[enough]), axis=0)
+        few = weeks[enough] / (weeks[enough] - FEW_WEEKS)
+        spread[enough] = MAD_TO_SIGMA * few * np.nanmedian(np.abs(found - median[enough]), axis=0)
     return Usual(median, spread)
 
 
