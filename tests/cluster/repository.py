@@ -21,8 +21,13 @@ TRUNK = "main"
 
 _FOLDERS = ("environments", "argo", "policies")
 _REPOSITORY, _REGISTRY = "https://git.example.com/shop/purchase-prediction.git", "registry.example.com"
-# Not every provisioner of volumes lets a user without rights write; what the collector keeps is no part of the story.
-_INBOX = "persistentVolumeClaim:\n            claimName: collector-inbox"
+# Not every provisioner of volumes lets a user without rights write, and there is no database: what the collector keeps
+# is no part of the story.
+_INBOX = {
+    "persistentVolumeClaim:\n            claimName: collector-inbox": "emptyDir: {}",
+    "  - ../components/inbox-database\n": "",
+    "  - path: collector.inbox.yaml\n": "",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class GiteaRepository:
         self.api(OWNER, "POST", "/user/repos", {"name": NAME, "default_branch": TRUNK})
         for account in (PROMOTER, APPROVER):
             self._repo(OWNER, "PUT", f"/collaborators/{account}", {"permission": "write"})
-        own = {_REPOSITORY: self.url, _REGISTRY: self.bed.registry, _INBOX: "emptyDir: {}"}
+        own = {_REPOSITORY: self.url, _REGISTRY: self.bed.registry, **_INBOX}
         copy_environments(self.folder, own)
         self.git(OWNER, "init", "-q", "-b", TRUNK)
         self.git(OWNER, "add", ".")

@@ -1,5 +1,6 @@
 """Each service has its whole set of objects in every environment, safe and able to stop without losing a request."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from apps.collector.settings import CollectorSettings
 from apps.console.settings import ConsoleSettings
 from apps.decision.settings import DecisionSettings
 from apps.forecast.settings import ForecastSettings
+from ml.inbox_location import DatabaseUrl, inbox_location
 from tests.environments.network_policies import selects
 from tests.environments.rendered import ENVIRONMENTS, SERVICES, Manifest, manifests, named, of_kind
 
@@ -57,9 +59,8 @@ def test_the_environment_is_these_services_and_what_they_share(environment: str)
         ("NetworkPolicy", "default-deny"),
         ("NetworkPolicy", "names"),
         ("NetworkPolicy", "scrape"),
-        ("PersistentVolumeClaim", "collector-inbox"),
         ("PodMonitor", "services"),
-    }
+    } | ({("PersistentVolumeClaim", "collector-inbox")} if environment == "local" else set())
     assert {each["metadata"]["namespace"] for each in found} == {f"purchase-prediction-{environment}"}
     assert {each["metadata"]["labels"]["environment"] for each in found} == {environment}
 
@@ -148,7 +149,7 @@ def test_resources_are_asked_for_and_bounded(environment: str, service: str) -> 
 @every
 def test_pods_are_spread_over_nodes_and_zones(environment: str, service: str) -> None:
     spec = pod_of(environment, service)["spec"]
-    if service == "collector":  # collectors share one SQLite file, whose locks hold on one node only
+    if (environment, service) == ("local", "collector"):  # one SQLite file, whose locks hold on one node only
         (together,) = spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         assert together["topologyKey"] == "kubernetes.io/hostname"
         return
@@ -188,6 +189,22 @@ def test_variables_are_settings_and_what_has_no_default_is_set(environment: str,
         else set()
     )
     assert {name for name, field in known.items() if field.is_required()} - given == set()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_collectors_share_a_file_on_this_machine_and_a_database_elsewhere(environment: str) -> None:
+    given = {each["name"]: each for each in container_of(environment, "collector")["env"]}
+    place = inbox_location(given["COLLECTOR_INBOX"]["value"])
+    mounted = {each["name"] for each in pod_of(environment, "collector")["spec"]["volumes"]}
+    if environment == "local":
+        assert isinstance(place, Path)
+        assert mounted == {"tmp", "inbox"}
+        assert "COLLECTOR_INBOX_PASSWORD" not in given
+    else:
+        name = f"inbox_{environment}"
+        assert place == DatabaseUrl("database.purchase-prediction-platform", 5432, name, name)
+        assert mounted == {"tmp"}
+        assert "secretKeyRef" in given["COLLECTOR_INBOX_PASSWORD"]["valueFrom"]
 
 
 @every

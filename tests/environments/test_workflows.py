@@ -84,7 +84,10 @@ def dags() -> dict[str, list[str]]:
 
 def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verdict() -> None:
     assert dags() == {
-        "retrain": ["migrate", "ingest", "panel", "quality", "snapshots", "train", "forecast", "open"],
+        "retrain": [
+            *("migrate", "migrate-staging", "ingest", "drain", "panel", "quality", "snapshots"),
+            *("train", "forecast", "open"),
+        ],
         "drift": ["migrate", "panel", "judge"],
         "upkeep": ["migrate", "compact", "kept", "retain"],
     }

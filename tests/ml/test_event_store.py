@@ -16,6 +16,8 @@ import pytest
 from ml.errors import StoreUnavailable
 from ml.event_store import Inbox, Receipt, StoredEvent
 from ml.events import Event
+from ml.inbox_schema import SQLITE_TABLES
+from tests.ml.racing_writers import each_event_thrice
 from tests.ml.test_events import event
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from ml.event_store import Inbox
+from ml.inbox_schema import SQLITE_TABLES
+from tests.ml.racing_writers import each_event_thrice
 from tests.ml.test_events import event
 
 path, first, last, batch = Path(sys.argv[1]), *map(int, sys.argv[2:5])
@@ -181,6 +185,8 @@ import json, resource, signal, sys
 from pathlib import Path
 from ml.errors import StoreUnavailable
 from ml.event_store import Inbox
+from ml.inbox_schema import SQLITE_TABLES
+from tests.ml.racing_writers import each_event_thrice
 from tests.ml.test_events import event
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -227,3 +233,21 @@ def test_stored_events_are_readable_without_this_code(tmp_path: Path) -> None:
     db.close()
     assert Event.model_validate_json(body) == event(order_id="o-1")
     assert (source, journal) == ("web", "wal")
+
+
+def test_each_event_sent_thrice_by_eight_writers_is_stored_once(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    assert each_event_thrice(lambda: Inbox(path), 200, seed=7) == {"accepted": 200, "duplicate": 400}
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*), count(DISTINCT event_id) FROM events").fetchone() == (200, 200)
+    db.close()
+
+
+def test_a_store_that_does_not_look_for_what_is_there_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above: a table without the constraint, and nobody asks it."""
+    path = tmp_path / "inbox.sqlite"
+    monkeypatch.setattr("ml.event_store.SQLITE_TABLES", [sql.replace("UNIQUE", "") for sql in SQLITE_TABLES])
+    monkeypatch.setattr("ml.event_store._known_hashes", lambda *_: {})
+    assert each_event_thrice(lambda: Inbox(path), 20, seed=7)["accepted"] > 20
