@@ -53,6 +53,11 @@ class Lake:
         delta = self._open(table)
         return None if delta is None else delta.transaction_version(app_id)
 
+    def files(self, table: str) -> list[Path]:
+        """The data files of the newest version; none before the first write."""
+        delta = self._open(table)
+        return [] if delta is None else [Path(unquote(uri)) for uri in delta.file_uris()]
+
     def read(
         self, table: str, columns: Sequence[str] | None = None, *, version: int | None = None
     ) -> pl.LazyFrame:

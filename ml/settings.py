@@ -56,6 +56,10 @@ class MlSettings(BaseSettings):
     trusted_events: tuple[str, ...] = Field(
         default=(), description="Ids of events that are learned from, although they look like entry errors."
     )
+    repeated_events: bool = Field(
+        default=False,
+        description="Whether an event id may be in the lake more than once, as when others than `ingest` write it.",
+    )
     random_seed: int = Field(default=7, ge=0)
     gate_fit_seconds: float = Field(
         default=600.0, gt=0, description="A model whose fits in the backtest take longer is refused."
