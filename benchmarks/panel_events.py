@@ -21,7 +21,11 @@ ROW_GROUP: Final = 262_144
 MONTHS: Final = 36
 SHARES: Final = {"view": 0.70, "cart": 0.15, "purchase": 0.12, "return": 0.03}
 _FIRST: Final = np.datetime64("2023-11", "M")
+LATE: Final = 10**11
+"""Number of the first late event."""
+
 _BIG_ORDER: Final = 2e-5
+_NO_CATEGORY, _WITH_ORDER, _WITH_CUSTOMER, _WITHOUT_CAMPAIGN = 0.02, 0.9, 0.8, 0.7
 
 
 def write_events(folder: Path, events: int, products: int, seed: int, repeated: float = 0.0) -> None:
@@ -51,6 +55,15 @@ def write_events(folder: Path, events: int, products: int, seed: int, repeated: 
             whole.sort("product_id", "occurred_at", "event_id").write_parquet(
                 target / f"{place:04}.parquet", compression="snappy", row_group_size=ROW_GROUP
             )
+
+
+def late_events(file: Path, products: int, seed: int) -> None:
+    """Write a thousand events of one month in the middle that the lake did not have."""
+    rng = np.random.default_rng(seed)
+    popularity = np.cumsum(1.0 / np.arange(1, products + 1))
+    month = _FIRST + MONTHS // 2
+    piece = _piece(rng, 1000, popularity / popularity[-1], month, pl.DataFrame(), LATE)
+    piece.sort("product_id", "occurred_at", "event_id").write_parquet(file)
 
 
 def _pieces(size: int) -> Iterator[int]:
@@ -96,17 +109,21 @@ def _piece(
         .cast(EVENT_SCHEMA["occurred_at"])
         .alias("occurred_at"),
         pl.format("p-{}", pl.col("product").cast(pl.String).str.zfill(6)).alias("product_id"),
-        pl.when(pl.col("chance") < 0.02)
+        pl.when(pl.col("chance") < _NO_CATEGORY)
         .then(pl.lit("unknown"))
         .otherwise(pl.format("category {}", pl.col("product") % 40))
         .alias("category"),
         (100 + pl.col("product") * 37 % 9000 + pl.col("second") % 50).alias("unit_price_cents"),
         pl.lit("TRY").alias("currency"),
         pl.when(deal).then(pl.col("quantity")).otherwise(1).alias("quantity"),
-        pl.when(deal & (pl.col("chance") < 0.9)).then(pl.format("o-{}", pl.col("order"))).alias("order_id"),
-        pl.when(pl.col("chance") < 0.8).then(pl.format("c-{}", pl.col("customer"))).alias("customer_id"),
+        pl.when(deal & (pl.col("chance") < _WITH_ORDER))
+        .then(pl.format("o-{}", pl.col("order")))
+        .alias("order_id"),
+        pl.when(pl.col("chance") < _WITH_CUSTOMER)
+        .then(pl.format("c-{}", pl.col("customer")))
+        .alias("customer_id"),
         pl.lit(None, pl.String).alias("session_id"),
-        pl.when(pl.col("chance") > 0.7).then(pl.lit("summer")).alias("campaign"),
+        pl.when(pl.col("chance") > _WITHOUT_CAMPAIGN).then(pl.lit("summer")).alias("campaign"),
         pl.lit(None, pl.String).alias("segment"),
         pl.lit("shop").alias("source"),
     )

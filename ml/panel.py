@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,14 +16,15 @@ from ml.data_version import DataVersion, data_version_of
 from ml.errors import NotEnoughHistory
 from ml.history import History
 from ml.lake import Lake
-from ml.months import month_end, shop_month
+from ml.months import last_complete_month, shop_month
 from ml.outliers import counted, learned_from, set_aside
 from ml.panel_frame import no_purchase, panel_of
-from ml.panel_parts import PanelParts, buckets_for
+from ml.panel_parts import Made, PanelParts, buckets_for
 from ml.plan_table import TABLE as PLAN
 from ml.plan_table import with_lake_plan
 from ml.quality import check_panel
 from ml.settings import MlSettings
+from ml.spark_result import SparkResult
 from ml.stock import TABLE as STOCK
 from ml.stock import demand_history
 
@@ -129,18 +131,43 @@ def merge_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
     with lake.lock():
         parts = parts_of(lake, settings)
         last_month = closed_month(parts, settings, now)
-        rows, aside, without = parts.merged(last_month)
-        panel = _sorted(rows)
-        if panel.height == 0:
-            raise no_purchase(last_month)
-        check_panel(panel)
+        report = write_panel(lake, parts.merged(last_month), last_month, now)
         parts.tidy(last_month)
-        if not lake.read("set_aside").sort("event_id").collect().equals(aside):
-            lake.overwrite("set_aside", aside)
-        if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
-            lake.overwrite("panel", panel)
-        history = _told(lake, history_of(panel))
-        version = _noted(lake, history, now)
+    return report
+
+
+def take_panel(lake: Lake, folder: Path, now: datetime) -> PanelReport:
+    """Write the panel that the Spark job left in a folder (`ml.spark_panel`).
+
+    Raises:
+        PartsMissing: The job did not finish, or its result is not whole or of other events.
+        NotEnoughHistory: As `build_panel`, as are the others.
+        QualityGateFailed: The same.
+        StoreUnavailable: The same.
+    """
+    result = SparkResult.read(folder)
+    with lake.lock():
+        return write_panel(lake, result.made(folder, lake.files("events")), result.last_month, now)
+
+
+def write_panel(lake: Lake, made: Made, last_month: date, now: datetime) -> PanelReport:
+    """Write what was made of the lake's events, and note its data version; the caller holds the lake's lock.
+
+    Raises:
+        NotEnoughHistory: There is no row.
+        QualityGateFailed: The panel breaks a rule of `ml.quality`.
+        StoreUnavailable: The lake cannot be written.
+    """
+    panel, aside = _sorted(made.panel), made.aside
+    if panel.height == 0:
+        raise no_purchase(last_month)
+    check_panel(panel)
+    if not lake.read("set_aside").sort("event_id").collect().equals(aside):
+        lake.overwrite("set_aside", aside)
+    if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
+        lake.overwrite("panel", panel)
+    history = _told(lake, history_of(panel))
+    version = _noted(lake, history, now)
     return PanelReport(
         rows=panel.height,
         products=history.n,
@@ -148,7 +175,7 @@ def merge_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         last_month=version.last_month,
         data_version=version.name,
         set_aside=counted(aside),
-        products_without_row=without,
+        products_without_row=made.without,
     )
 
 
@@ -189,26 +216,6 @@ def note_data_version(lake: Lake, now: datetime) -> DataVersion:
 def _told(lake: Lake, history: History) -> History:
     """With what the shop told beside its events: months without stock, and plans."""
     return with_lake_plan(lake, demand_history(lake, history))
-
-
-def last_complete_month(newest: datetime | None, settings: MlSettings, now: datetime) -> date:
-    """First day of the last month that is complete, see `build_panel`, when `newest` is the latest event.
-
-    Raises:
-        NotEnoughHistory: There are no events.
-    """
-    if newest is None:
-        raise NotEnoughHistory("the lake has no events; run `python -m ml ingest` first")
-    month = newest.astimezone(settings.zone).date().replace(day=1)
-    tolerance, lateness = (
-        timedelta(days=settings.last_day_tolerance_days),
-        timedelta(days=settings.lateness_days),
-    )
-    while True:
-        end = month_end(month, settings.zone)
-        if newest >= end - tolerance and now >= end + lateness:
-            return month
-        month = (month - timedelta(days=1)).replace(day=1)
 
 
 def history_of_events(

@@ -55,6 +55,21 @@ WHOLE: Final = Shard()
 
 
 @dataclass(frozen=True)
+class Made:
+    """A panel that is summed up.
+
+    Attributes:
+        panel: `PANEL_SCHEMA`, in no order.
+        aside: `SET_ASIDE_SCHEMA`, sorted by id.
+        without: How many products have no row, by reason.
+    """
+
+    panel: pl.LazyFrame
+    aside: pl.DataFrame
+    without: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class PanelParts:
     """The parts of one panel, in a folder that other processes may work on too.
 
@@ -80,7 +95,7 @@ class PanelParts:
         mine = [names[place] for place in shard.share(len(names))]
         todo = [name for name in mine if not self._split(name).exists()]
         for name in todo:
-            with _whole(self._split(name)) as folder:
+            with whole(self._split(name)) as folder:
                 bucket = (pl.col("product_id").hash(_SEED) % self.buckets).alias("bucket")
                 self._rows(self.files[name]).with_columns(bucket).sink_parquet(
                     pl.PartitionBy(folder, key="bucket", include_key=False),
@@ -108,8 +123,8 @@ class PanelParts:
             self._make(bucket, last_month)
         return len(todo)
 
-    def merged(self, last_month: date) -> tuple[pl.LazyFrame, pl.DataFrame, dict[str, int]]:
-        """The panel in no order, what is set aside sorted by id, and how many products have no row, by reason.
+    def merged(self, last_month: date) -> Made:
+        """All buckets together.
 
         Raises:
             PartsMissing: A file is not split, or a bucket is not made, or not from these events.
@@ -120,12 +135,7 @@ class PanelParts:
                 f"{len(missing)} of {self.buckets} buckets of the panel up to {last_month:%Y-%m} are not made from"
                 f" these events, the first is {missing[0]}; run `python -m ml panel --shard I/N` for every I"
             )
-        panel, aside, without = (
-            pl.scan_parquet([folder / f"{name}.parquet" for folder in made])
-            for name in ("panel", "aside", "without")
-        )
-        counts = without.group_by("reason").agg(pl.col("products").sum()).sort("reason").collect()
-        return panel, aside.sort("event_id").collect(engine="streaming"), dict(counts.iter_rows())
+        return read_parts(made)
 
     def tidy(self, last_month: date) -> None:
         """Remove parts that this panel is not made of; nobody else may be at work in the folder."""
@@ -181,17 +191,38 @@ class PanelParts:
         rows = _scan(self._bucket_files[bucket])
         if self.repeats:
             rows = condensed(rows.unique("event_id"))
-        rows = rows.collect(engine="streaming").lazy()
-        aside = set_aside(rows, self.trusted)
-        without = products_without_row(rows, aside, last_month)
-        rows = learned_from(rows, aside).collect(engine="streaming").lazy()
-        with _whole(self._made(bucket, last_month)) as folder:
-            folder.mkdir()
-            panel_of_condensed(rows, last_month, self.zone).write_parquet(folder / "panel.parquet")
-            aside.write_parquet(folder / "aside.parquet")
-            pl.DataFrame(list(without.items()), _WITHOUT, orient="row").write_parquet(
-                folder / "without.parquet"
-            )
+        with whole(self._made(bucket, last_month)) as folder:
+            write_part(rows, folder, last_month, self.zone, self.trusted)
+
+
+def write_part(
+    rows: pl.LazyFrame, folder: Path, last_month: date, zone: str, trusted: Sequence[str]
+) -> tuple[int, int]:
+    """Sum up all rows (`CONDENSED_SCHEMA`) of some products into a new folder.
+
+    Returns:
+        How many rows of the panel they are, and how many events are set aside.
+    """
+    rows = rows.collect(engine="streaming").lazy()
+    aside = set_aside(rows, trusted)
+    without = products_without_row(rows, aside, last_month)
+    rows = learned_from(rows, aside).collect(engine="streaming").lazy()
+    panel = panel_of_condensed(rows, last_month, zone)
+    folder.mkdir()
+    panel.write_parquet(folder / "panel.parquet")
+    aside.write_parquet(folder / "aside.parquet")
+    pl.DataFrame(list(without.items()), _WITHOUT, orient="row").write_parquet(folder / "without.parquet")
+    return panel.height, aside.height
+
+
+def read_parts(folders: Sequence[Path]) -> Made:
+    """What `write_part` left in folders of different products."""
+    panel, aside, without = (
+        pl.scan_parquet([folder / f"{name}.parquet" for folder in folders])
+        for name in ("panel", "aside", "without")
+    )
+    counts = without.group_by("reason").agg(pl.col("products").sum()).sort("reason").collect()
+    return Made(panel, aside.sort("event_id").collect(engine="streaming"), dict(counts.iter_rows()))
 
 
 def _scan(paths: Sequence[Path]) -> pl.LazyFrame:
@@ -203,7 +234,7 @@ def _digest(named: object) -> str:
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[Path]:
+def whole(target: Path) -> Iterator[Path]:
     """A folder to write that gets its name when it is complete; of two that are written at once the first stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))

@@ -6,7 +6,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from ml.lake import Lake
-from ml.panel import PARTS, build_panel, closed_month, merge_panel, parts_of
+from ml.panel import PARTS, PanelReport, build_panel, closed_month, merge_panel, parts_of, take_panel
 from ml.panel_check import check_totals
 from ml.panel_parts import Shard
 from ml.settings import MlSettings
@@ -26,9 +26,15 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     if options.fresh:
         with lake.lock():
             shutil.rmtree(lake.root / PARTS, ignore_errors=True)
-    report = (merge_panel if options.merge else build_panel)(lake, settings, now).to_json()
+    report = _written(options, lake, settings, now).to_json()
     _LOG.info("panel_built", extra=report)
     return Answer(report)
+
+
+def _written(options: Namespace, lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
+    if options.take:
+        return take_panel(lake, options.take, now)
+    return merge_panel(lake, settings, now) if options.merge else build_panel(lake, settings, now)
 
 
 def _share(options: Namespace, lake: Lake, settings: MlSettings, now: datetime) -> dict[str, object]:

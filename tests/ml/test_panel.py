@@ -12,7 +12,8 @@ from ml.columns import PANEL_SCHEMA
 from ml.errors import NotEnoughHistory, QualityGateFailed
 from ml.history import EXTRA
 from ml.lake import Lake
-from ml.panel import build_panel, data_version_of, last_complete_month, load_history
+from ml.months import last_complete_month
+from ml.panel import build_panel, data_version_of, load_history
 from ml.panel_frame import panel_of_condensed
 from ml.settings import MlSettings
 from tests.ml.small_shop import NOW, SETTINGS, good_rows, row, take, write

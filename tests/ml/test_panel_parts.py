@@ -66,8 +66,8 @@ def in_one_go(events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, dict[st
 def part_by_part(parts: PanelParts) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     parts.split()
     parts.make(LAST)
-    panel, aside, without = parts.merged(LAST)
-    return panel.sort("product_id", "month").collect(), aside, without
+    made = parts.merged(LAST)
+    return made.panel.sort("product_id", "month").collect(), made.aside, dict(made.without)
 
 
 def assert_equal(

@@ -18,6 +18,8 @@ HEAVY = {
     "evidently",
     "matplotlib",
     "pandera",
+    "duckdb",
+    "pyspark",
 }
 DOORS = {
     "mlflow": {"ml.registry"},
@@ -25,6 +27,8 @@ DOORS = {
     "sklearn": {"ml.models.histogram_growth"},
     "deltalake": {"ml.lake"},
     "pandera": {"ml.quality"},
+    "duckdb": {"ml.panel_check"},
+    "pyspark": {"ml.spark_panel"},
 }
 
 
