@@ -1,10 +1,11 @@
-"""The panel of many events, part by part and by bare queries: `python -m benchmarks.panel --folder F --events 50000000`.
+"""The panel of many events, part by part and by bare queries: `python -m benchmarks.panel --folder F`.
 
 Makes the events (seeded, `benchmarks.panel_events`) as Parquet below the folder unless they are there, then lets every
 contender make the same panel from them in a process of its own, in turn, on as many cores as asked for. `parts` is
 `ml.panel_parts` from nothing, `late` is the same after a thousand late events in one month came to a finished panel;
-`polars` is one streaming query, `duckdb` one SQL script (`panel.sql`). Wall and processor seconds and the largest memory
-of the process; the panels are compared row by row. One JSON object on stdout; exit code 1 if panels differ or a bar was missed.
+`polars` is one streaming query, `duckdb` one SQL script (`panel.sql`). Wall and processor seconds and the largest
+memory of each process; the panels are compared row by row. One JSON object on stdout; exit code 1 if panels differ or
+a bar was missed.
 """
 
 from __future__ import annotations
@@ -144,8 +145,8 @@ def _all(events: int, options: argparse.Namespace) -> dict[str, Any]:
         draft.rename(data)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in options.contenders}
     for _ in range(options.runs):
-        for name in runs:
-            runs[name].append(_in_process(name, events, options))
+        for name, measures in runs.items():
+            measures.append(_in_process(name, events, options))
     told: dict[str, Any] = {"events": events, "repeated": options.repeated, "load": os.getloadavg()[1]}
     for name, measures in runs.items():
         told[name] = {key: statistics.median(each[key] for each in measures) for key in measures[0]}

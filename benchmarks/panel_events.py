@@ -1,7 +1,8 @@
 """Made-up events of any number for `benchmarks.panel`, as the lake keeps them: Parquet by month, sorted by product.
 
 Written month by month in pieces, so that the number of events needs no memory. Seven in ten are views, three in
-twenty carts; returns take back purchases of the same month or the one before. Demand of products follows Zipf's law.
+twenty carts; returns take back purchases of the same month or the one before. Demand of products follows the law of
+Zipf and Mandelbrot: the most popular of 50,000 has 0.16 % of it.
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ LATE: Final = 10**11
 """Number of the first late event."""
 
 _BIG_ORDER: Final = 2e-5
+_HEAD: Final = 100
 _NO_CATEGORY, _WITH_ORDER, _WITH_CUSTOMER, _WITHOUT_CAMPAIGN = 0.02, 0.9, 0.8, 0.7
 
 
@@ -36,10 +38,10 @@ def write_events(folder: Path, events: int, products: int, seed: int, repeated: 
         events: How many different events.
         products: How many products.
         seed: Of all draws.
-        repeated: Share of events that are written a second time, in a later piece of their month.
+        repeated: Share of events that are written a second time, in a file of their own for each month.
     """
     rng = np.random.default_rng(seed)
-    popularity = np.cumsum(1.0 / np.arange(1, products + 1))
+    popularity = _popularity(products)
     returnable = pl.DataFrame()
     number = 0
     for index, month in enumerate(np.arange(_FIRST, _FIRST + MONTHS)):
@@ -47,23 +49,33 @@ def write_events(folder: Path, events: int, products: int, seed: int, repeated: 
         target.mkdir(parents=True)
         again: list[pl.DataFrame] = []
         for place, size in enumerate(_pieces(events * (index + 1) // MONTHS - events * index // MONTHS)):
-            piece = _piece(rng, size, popularity / popularity[-1], month, returnable, number)
+            piece = _piece(rng, size, popularity, month, returnable, number)
             number += size
             returnable = piece.filter(pl.col("event_type") == "purchase").head(50_000)
-            whole = pl.concat([piece, *again])
-            again = [piece.sample(fraction=repeated, seed=seed)] if repeated else []
-            whole.sort("product_id", "occurred_at", "event_id").write_parquet(
-                target / f"{place:04}.parquet", compression="snappy", row_group_size=ROW_GROUP
-            )
+            again.append(piece.sample(fraction=repeated, seed=seed))
+            _write(piece, target / f"{place:04}.parquet")
+        if repeated:
+            _write(pl.concat(again), target / "again.parquet")
 
 
 def late_events(file: Path, products: int, seed: int) -> None:
     """Write a thousand events of one month in the middle that the lake did not have."""
     rng = np.random.default_rng(seed)
-    popularity = np.cumsum(1.0 / np.arange(1, products + 1))
+    popularity = _popularity(products)
     month = _FIRST + MONTHS // 2
-    piece = _piece(rng, 1000, popularity / popularity[-1], month, pl.DataFrame(), LATE)
-    piece.sort("product_id", "occurred_at", "event_id").write_parquet(file)
+    piece = _piece(rng, 1000, popularity, month, pl.DataFrame(), LATE)
+    _write(piece, file)
+
+
+def _write(events: pl.DataFrame, file: Path) -> None:
+    ordered = events.sort("product_id", "occurred_at", "event_id")
+    ordered.write_parquet(file, compression="snappy", row_group_size=ROW_GROUP)
+
+
+def _popularity(products: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Cumulated share of all events, most popular first."""
+    shares = 1.0 / (np.arange(products) + _HEAD)
+    return np.cumsum(shares / shares.sum())
 
 
 def _pieces(size: int) -> Iterator[int]:
@@ -72,7 +84,7 @@ def _pieces(size: int) -> Iterator[int]:
         size -= PIECE
 
 
-def _piece(
+def _piece(  # noqa: PLR0917 - one caller beside the two above
     rng: np.random.Generator,
     size: int,
     popularity: np.ndarray[tuple[int], np.dtype[np.float64]],

@@ -87,6 +87,7 @@ def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verd
         "retrain": ["migrate", "ingest", "panel", "train", "forecast", "open"],
         "drift": ["migrate", "panel", "judge"],
         "panel-in-shares": ["migrate", "split", "sum-up", "merge"],
+        "panel-of-spark": ["migrate", "take"],
     }
     used = {("retrain", step) for each in dags().values() for step in each}
     assert used == {each for each in STEPS if each[0] == "retrain"}
