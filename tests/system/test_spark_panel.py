@@ -66,7 +66,13 @@ def result(state: MlSettings) -> Path:
         [ROOT / ".venv/spark/bin/python", "-m", "ml.spark_panel", "--out", str(out), "--buckets", "5"],
         cwd=ROOT,
         env=os.environ
-        | {"ML_STATE": str(state.state), "PYSPARK_SUBMIT_ARGS": CLUSTER, "SPARK_LOCAL_IP": "127.0.0.1"},
+        | {
+            "ML_STATE": str(state.state),
+            "PYSPARK_PYTHON": str(ROOT / ".venv/spark/bin/python"),
+            "PYSPARK_SUBMIT_ARGS": CLUSTER,
+            "PYTHONPATH": str(ROOT),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        },
         capture_output=True,
         text=True,
         check=False,
