@@ -60,7 +60,15 @@ demo: $(READY) ## The whole loop: events, forecast, decision, promotion, revert,
 test: $(READY) $(GO_TOOLS) ## All tests that need no system package; COVERAGE=1 asserts that of branches
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not system and not cluster and not soak' $(if $(COVERAGE),--cov --cov-report=term)
 
-test-system: $(READY) $(GO_TOOLS) ## Tests with Debian's Prometheus and Chromium (installs them)
+SPARK := .venv/spark
+$(SPARK)/.ready: requirements/spark.txt | $(READY)
+	@echo 'test-system: locked libraries of the Spark job into ./$(SPARK)' >&2
+	@uv=$$(command -v uv || echo .venv/uv/bin/uv) && \
+	"$$uv" venv -q --allow-existing --python '$(PYTHON)' $(SPARK) && \
+	"$$uv" pip sync -q --python $(SPARK)/bin/python --require-hashes requirements/spark.txt
+	@touch $@
+
+test-system: $(READY) $(GO_TOOLS) $(SPARK)/.ready ## Tests with Debian's Prometheus, Chromium and Java (installs them)
 	tests/system/install
 	$(BIN)/pytest -m system
 
@@ -85,7 +93,7 @@ format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-IMAGES := collector forecast decision console training bench dev
+IMAGES := collector forecast decision console training spark bench dev
 lock: $(READY) ## Lock every extra with hashes after a change in pyproject.toml
 	@uv=$$(command -v uv || echo .venv/uv/bin/uv); for image in $(IMAGES); do echo "lock: $$image" >&2; \
 	"$$uv" pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \

@@ -85,3 +85,12 @@ def shift(text: str) -> tuple[float, str]:
     """A factor and the month it counts for."""
     times, _, when = text.partition(":")
     return factor(times), month(when)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """One of several equal shares, as I/N with I from 1 to N."""
+    index, _, of = text.partition("/")
+    share = positive(index), positive(of)
+    if share[0] > share[1]:
+        raise ArgumentTypeError(f"{text!r} is no share I/N with I from 1 to N such as 2/8")
+    return share

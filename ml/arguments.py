@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml import argument, lake_arguments
+from ml.panel_help import PANEL
 from ml.plan_help import PLAN
 from ml.quality_help import QUALITY
 
@@ -129,7 +130,34 @@ def _stock(verbs: Verbs) -> None:
 
 
 def _panel(verbs: Verbs) -> None:
-    _verb(verbs, "panel", "build one row per product and complete month")
+    verb = verbs.add_parser(
+        "panel",
+        help="build one row per product and complete month; only what new events changed is made again",
+        description=PANEL,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    step = verb.add_mutually_exclusive_group()
+    step.add_argument(
+        "--split", type=argument.shard, metavar="I/N", help="divide share I of N of the new files"
+    )
+    step.add_argument(
+        "--shard", type=argument.shard, metavar="I/N", help="sum up share I of N of the buckets"
+    )
+    step.add_argument("--merge", action="store_true", help="write the panel from parts that are all made")
+    step.add_argument(
+        "--take",
+        type=Path,
+        metavar="FOLDER",
+        help="write the panel that the Spark job left there, if it is whole",
+    )
+    step.add_argument(
+        "--check",
+        action="store_true",
+        help="compare the panel with totals that DuckDB finds; 1 if they differ",
+    )
+    step.add_argument(
+        "--fresh", action="store_true", help="forget all parts first and build from every event"
+    )
 
 
 def _plan(verbs: Verbs) -> None:

@@ -12,6 +12,7 @@ any more; the data versions made of them are marked first. Killed anywhere and r
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,7 @@ from ml.errors import StoreUnavailable
 from ml.event_rows import digests
 from ml.inbox_erasure import InboxErasure
 from ml.lake import Lake
+from ml.panel_parts import PARTS
 from ml.pseudonym import PERSONAL
 from ml.version_table import mark_lost, with_files
 
@@ -118,6 +120,7 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
             _replace(lake, "quarantine", _blanked(rows["quarantine"]), plan.erasure)
         for table, found in rows.items():
             _remove_files(lake, table, found, customers)
+        shutil.rmtree(lake.root / PARTS, ignore_errors=True)
         inbox.erase(customers, zone)
         left = _left_in(lake, inbox, customers)
         if not left:
@@ -227,8 +230,9 @@ def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequenc
 
 
 def _left_in(lake: Lake, inbox: InboxErasure, customers: Sequence[str]) -> list[str]:
-    """Where both stores still have the customer: rows of any file, entries of Delta's logs, the inbox."""
+    """Where both stores still have the customer: rows of any file, copies of events, Delta's logs, the inbox."""
     word = customers[0].encode()
     logs = [str(file) for file in lake.root.glob("*/_delta_log/*.json") if word in file.read_bytes()]
     rows = [_rows_of(lake, table, customers)[_FILE] for table in _KEYS if lake.exists(table)]
-    return sorted({*logs, *inbox.left_in(customers), *(file for files in rows for file in files)})
+    copies = [str(folder) for folder in (lake.root / PARTS,) if folder.exists()]
+    return sorted({*logs, *copies, *inbox.left_in(customers), *(file for files in rows for file in files)})

@@ -120,3 +120,7 @@ class ImpossibleEconomics(MlError):
 
 class NoDemand(MlError):
     """Every actual value is zero, so a ratio to demand has no meaning."""
+
+
+class PartsMissing(MlError):
+    """A step that puts parts together was run before all parts were made."""

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from ml.errors import NotEnoughHistory
+from ml.settings import MlSettings
+
 ISOLATED_SHARE: Final = 0.005
 """Rows beyond an empty month are wrong dates, not history, when they are fewer than this share of all."""
 
@@ -49,3 +52,23 @@ def month_end(month: date, zone: ZoneInfo) -> datetime:
     """The first instant after `month` (its first day) in `zone`, in UTC."""
     following = (month + timedelta(days=31)).replace(day=1)
     return datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)
+
+
+def last_complete_month(newest: datetime | None, settings: MlSettings, now: datetime) -> date:
+    """First day of the last month that is complete, see `ml.panel.build_panel`, when `newest` is the latest event.
+
+    Raises:
+        NotEnoughHistory: There are no events.
+    """
+    if newest is None:
+        raise NotEnoughHistory("the lake has no events; run `python -m ml ingest` first")
+    month = newest.astimezone(settings.zone).date().replace(day=1)
+    tolerance, lateness = (
+        timedelta(days=settings.last_day_tolerance_days),
+        timedelta(days=settings.lateness_days),
+    )
+    while True:
+        end = month_end(month, settings.zone)
+        if newest >= end - tolerance and now >= end + lateness:
+            return month
+        month = (month - timedelta(days=1)).replace(day=1)

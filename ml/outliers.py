@@ -67,8 +67,10 @@ def counted(aside: pl.DataFrame) -> dict[str, int]:
 def _cancelled(purchases: pl.LazyFrame, returns: pl.LazyFrame, buyer: str) -> pl.LazyFrame:
     """Pairs of a purchase and the first return of as many units; a return takes back the latest purchase."""
     same = ["product_id", buyer, "quantity", "month"]
-    bought = purchases.drop_nulls(buyer).select(*same, "occurred_at", pl.col("event_id").alias("purchase"))
     back = returns.drop_nulls(buyer).select(*same, "occurred_at", "event_id")
+    bought = purchases.join(back, on=same, how="semi").select(
+        *same, "occurred_at", pl.col("event_id").alias("purchase")
+    )
     pairs = (
         back.sort("occurred_at", "event_id")
         .join_asof(
@@ -87,16 +89,26 @@ def _cancelled(purchases: pl.LazyFrame, returns: pl.LazyFrame, buyer: str) -> pl
 
 
 def _giant(purchases: pl.LazyFrame) -> pl.LazyFrame:
-    """Purchases far above what else the product sold until then."""
+    """Purchases far above what else the product sold until then.
+
+    The 99.9th percentile of the others (the higher of two) is at a place among them, sorted; it is far below a
+    purchase exactly if more of them than the places before it are.
+    """
     suspects = _suspects(purchases).select("event_id", "product_id", "month", "quantity")
-    others = suspects.join(purchases, on="product_id", suffix="_other").filter(
-        (pl.col("month_other") <= pl.col("month")) & (pl.col("event_id") != pl.col("event_id_other"))
+    sold = (
+        purchases.join(suspects, on="product_id", how="semi")
+        .group_by("product_id", "month", "quantity")
+        .len("n")
     )
-    usual = pl.col("quantity_other").quantile(GIANT_SHARE, "higher")
+    until_then = suspects.join(sold, on="product_id", suffix="_other").filter(
+        pl.col("month_other") <= pl.col("month")
+    )
+    far_below = GIANT_FACTOR * pl.col("quantity_other") < pl.col("quantity")
+    place = (GIANT_SHARE * (pl.col("others") - 1)).ceil()
     return (
-        others.group_by("event_id", "quantity")
-        .agg(pl.len().alias("others"), usual.alias("usual"))
-        .filter((pl.col("others") >= OTHERS_NEEDED) & (pl.col("quantity") > GIANT_FACTOR * pl.col("usual")))
+        until_then.group_by("event_id")
+        .agg(others=pl.col("n").cast(pl.Int64).sum() - 1, far_below=pl.col("n").filter(far_below).sum())
+        .filter((pl.col("others") >= OTHERS_NEEDED) & (pl.col("far_below") > place))
         .select("event_id", pl.lit(GIANT).alias("reason"))
     )
 
@@ -107,10 +119,13 @@ def _suspects(purchases: pl.LazyFrame) -> pl.LazyFrame:
     At most `beyond` of a product's other purchases are above the percentile. So a giant is one of the largest
     `beyond` + 1 of its month, and far above as many purchases of any month before.
     """
+    some = pl.col("quantity").max().over("product_id") > GIANT_FACTOR  # the percentile is at least 1
     beyond = (pl.len().over("product_id") * (1 - GIANT_SHARE)).floor().cast(pl.UInt32)
     place = pl.col("quantity").rank("ordinal", descending=True).over("product_id", "month")
-    largest = purchases.with_columns(beyond.alias("beyond"), place.alias("place")).filter(
-        pl.col("place") <= pl.col("beyond") + 1
+    largest = (
+        purchases.filter(some)
+        .with_columns(beyond.alias("beyond"), place.alias("place"))
+        .filter(pl.col("place") <= pl.col("beyond") + 1)
     )
     before = (
         largest.filter(pl.col("place") == pl.col("beyond") + 1)

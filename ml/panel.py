@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 
 from ml.data_version import DataVersion, data_version_of
 from ml.errors import NotEnoughHistory
-from ml.events import EventType
 from ml.history import History
 from ml.lake import Lake
-from ml.months import month_end, shop_month
+from ml.months import last_complete_month, shop_month
 from ml.outliers import counted, learned_from, set_aside
-from ml.panel_frame import panel_of
+from ml.panel_frame import no_purchase, panel_of
+from ml.panel_parts import PARTS, Made, PanelParts, buckets_for
 from ml.plan_table import with_lake_plan
 from ml.quality import check_panel
 from ml.settings import MlSettings
+from ml.spark_result import SparkResult
 from ml.stock import demand_history
 from ml.version_table import named, note
 
@@ -85,17 +87,85 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         StoreUnavailable: The lake cannot be written.
     """
     with lake.lock():
-        events = _dated(lake.read("events"), settings)
-        aside = set_aside(events, settings.trusted_events)
-        last_month = last_complete_month(events, settings, now)
-        panel = panel_of(learned_from(events, aside), last_month, settings.shop_zone)
-        check_panel(panel)
-        if not lake.read("set_aside").sort("event_id").collect().equals(aside):
-            lake.overwrite("set_aside", aside)
-        if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
-            lake.overwrite("panel", panel)
-        history = _told(lake, history_of(panel))
-        version = note(lake, history, now, built=True)
+        parts = parts_of(lake, settings)
+        parts.split()
+        parts.make(closed_month(parts, settings, now))
+        return merge_panel(lake, settings, now)
+
+
+def parts_of(lake: Lake, settings: MlSettings) -> PanelParts:
+    """The parts of the panel of all events, kept beside the lake's tables."""
+    files = {f"{file.parent.name}/{file.name}": file for file in lake.files("events")}
+    events = pl.scan_parquet(list(files.values())).select(pl.len()).collect().item() if files else 0
+    return PanelParts(
+        folder=lake.root / PARTS,
+        files=files,
+        buckets=buckets_for(events),
+        zone=settings.shop_zone,
+        trusted=settings.trusted_events,
+        repeats=settings.repeated_events,
+    )
+
+
+def closed_month(parts: PanelParts, settings: MlSettings, now: datetime) -> date:
+    """The last complete month of the events that the parts are of, see `build_panel`.
+
+    Raises:
+        NotEnoughHistory: There are no events.
+        PartsMissing: They are not all split.
+    """
+    return last_complete_month(parts.newest(), settings, now)
+
+
+def merge_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
+    """Write the panel from its parts, as `build_panel` does when it has made them.
+
+    Raises:
+        PartsMissing: A part is not there, or was made from other events.
+        NotEnoughHistory: As `build_panel`, as are the others.
+        QualityGateFailed: The same.
+        StoreUnavailable: The same.
+    """
+    with lake.lock():
+        parts = parts_of(lake, settings)
+        last_month = closed_month(parts, settings, now)
+        report = write_panel(lake, parts.merged(last_month), last_month, now)
+        parts.tidy(last_month)
+    return report
+
+
+def take_panel(lake: Lake, folder: Path, now: datetime) -> PanelReport:
+    """Write the panel that the Spark job left in a folder (`ml.spark_panel`).
+
+    Raises:
+        PartsMissing: The job did not finish, or its result is not whole or of other events.
+        NotEnoughHistory: As `build_panel`, as are the others.
+        QualityGateFailed: The same.
+        StoreUnavailable: The same.
+    """
+    result = SparkResult.read(folder)
+    with lake.lock():
+        return write_panel(lake, result.made(folder, lake.files("events")), result.last_month, now)
+
+
+def write_panel(lake: Lake, made: Made, last_month: date, now: datetime) -> PanelReport:
+    """Write what was made of the lake's events, and note its data version; the caller holds the lake's lock.
+
+    Raises:
+        NotEnoughHistory: There is no row.
+        QualityGateFailed: The panel breaks a rule of `ml.quality`.
+        StoreUnavailable: The lake cannot be written.
+    """
+    panel, aside = _sorted(made.panel), made.aside
+    if panel.height == 0:
+        raise no_purchase(last_month)
+    check_panel(panel)
+    if not lake.read("set_aside").sort("event_id").collect().equals(aside):
+        lake.overwrite("set_aside", aside)
+    if not (lake.exists("panel") and _sorted(lake.read("panel")).equals(panel)):
+        lake.overwrite("panel", panel)
+    history = _told(lake, history_of(panel))
+    version = note(lake, history, now, built=True)
     return PanelReport(
         rows=panel.height,
         products=history.n,
@@ -103,7 +173,7 @@ def build_panel(lake: Lake, settings: MlSettings, now: datetime) -> PanelReport:
         last_month=version.last_month,
         data_version=version.name,
         set_aside=counted(aside),
-        products_without_row=products_without_row(events, aside, last_month),
+        products_without_row=made.without,
     )
 
 
@@ -163,49 +233,6 @@ def _told(lake: Lake, history: History) -> History:
     return with_lake_plan(lake, demand_history(lake, history))
 
 
-def last_complete_month(events: pl.LazyFrame, settings: MlSettings, now: datetime) -> date:
-    """First day of the last month that is complete, see `build_panel`.
-
-    Raises:
-        NotEnoughHistory: There are no events.
-    """
-    newest = events.select(pl.col("occurred_at").max(), pl.col("month").max()).collect().row(0)
-    if newest[0] is None:
-        raise NotEnoughHistory("the lake has no events; run `python -m ml ingest` first")
-    moment: datetime = newest[0]
-    month: date = newest[1]
-    tolerance, lateness = (
-        timedelta(days=settings.last_day_tolerance_days),
-        timedelta(days=settings.lateness_days),
-    )
-    while True:
-        end = month_end(month, settings.zone)
-        if moment >= end - tolerance and now >= end + lateness:
-            return month
-        month = (month - timedelta(days=1)).replace(day=1)
-
-
-def products_without_row(events: pl.LazyFrame, aside: pl.DataFrame, last_month: date) -> dict[str, int]:
-    """Products that no panel up to `last_month` has: `never_bought`, `only_set_aside`, `first_bought_later`."""
-    bought = pl.col("event_type") == EventType.purchase
-    learned = bought & pl.col("reason").is_null()
-    products = (
-        events.join(aside.lazy(), on="event_id", how="left")
-        .group_by("product_id")
-        .agg(bought.any().alias("bought"), pl.col("month").filter(learned).min().alias("first"))
-    )
-    reason = (
-        pl.when(~pl.col("bought"))
-        .then(pl.lit("never_bought"))
-        .when(pl.col("first").is_null())
-        .then(pl.lit("only_set_aside"))
-        .when(pl.col("first") > last_month)
-        .then(pl.lit("first_bought_later"))
-    )
-    found = products.select(reason.alias("reason")).drop_nulls().group_by("reason").len().sort("reason")
-    return dict(found.collect(engine="streaming").iter_rows())
-
-
 def history_of_events(
     events: pl.DataFrame, settings: MlSettings, now: datetime
 ) -> tuple[History, dict[str, int]]:
@@ -218,7 +245,7 @@ def history_of_events(
     """
     dated = _dated(events.lazy(), settings)
     aside = set_aside(dated, settings.trusted_events)
-    last_month = last_complete_month(dated, settings, now)
+    last_month = last_complete_month(events.select(pl.col("occurred_at").max()).item(), settings, now)
     return history_of(panel_of(learned_from(dated, aside), last_month, settings.shop_zone)), counted(aside)
 
 

@@ -5,12 +5,47 @@ from typing import Final
 
 import polars as pl
 
-from ml.columns import PANEL_SCHEMA
+from ml.columns import EVENT_SCHEMA, PANEL_SCHEMA, Schema
 from ml.errors import NotEnoughHistory
 from ml.events import UNKNOWN_CATEGORY, EventType
 from ml.returns import booked_returns
 
 _ROW: Final = ("product_id", "month")
+_DEAL: Final = pl.col("event_type").is_in([EventType.purchase.value, EventType.return_.value])
+
+NEEDED: Final = (
+    "event_id",
+    "event_type",
+    "occurred_at",
+    "product_id",
+    "category",
+    "unit_price_cents",
+    "quantity",
+    "order_id",
+    "customer_id",
+    "campaign",
+)
+"""Columns of an event that a panel is made of."""
+
+CONDENSED_SCHEMA: Final[Schema] = {**{name: EVENT_SCHEMA[name] for name in NEEDED}, "month": pl.Date()}
+
+
+def condensed(events: pl.LazyFrame) -> pl.LazyFrame:
+    """What a panel needs of events, in `CONDENSED_SCHEMA`: purchases and returns one by one, the rest counted.
+
+    All views of a product in a month are one row, as are its carts: `quantity` is how many events they were,
+    `occurred_at` that of the newest, and their other columns are null.
+
+    Args:
+        events: `EVENT_SCHEMA` and `month` (first day, in the shop's zone).
+    """
+    looks = (
+        events.filter(~_DEAL)
+        .group_by("event_type", *_ROW)
+        .agg(pl.len().cast(pl.Int64).alias("quantity"), pl.col("occurred_at").max())
+    )
+    deals = events.filter(_DEAL).select(list(CONDENSED_SCHEMA))
+    return pl.concat([deals, looks], how="diagonal").select(list(CONDENSED_SCHEMA))
 
 
 def panel_of(events: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:
@@ -24,23 +59,66 @@ def panel_of(events: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:
     Raises:
         NotEnoughHistory: No purchase up to `last_month`.
     """
-    kind = pl.col("event_type")
-    purchases = events.filter(kind == EventType.purchase)
-    returns = events.filter(kind == EventType.return_)
-    sold = purchases.filter(pl.col("month") <= last_month)
-    counted = events.group_by(_ROW).agg(
-        (kind == EventType.view).sum().alias("views"), (kind == EventType.cart).sum().alias("carts")
-    )
-    received = returns.group_by(_ROW).agg(pl.col("quantity").sum().alias("returns_received"))
-    frame = _spine(sold, last_month)
-    for part in (_sales(sold, zone), _orders(sold), counted, received, booked_returns(purchases, returns)):
-        frame = frame.join(part, on=_ROW, how="left")
-    panel = _filled(frame).sort(_ROW).collect(engine="streaming")
+    panel = panel_of_condensed(condensed(events), last_month, zone)
     if panel.height == 0:
-        raise NotEnoughHistory(
-            f"no purchase up to the last complete month {last_month:%Y-%m}; import a longer history"
-        )
+        raise no_purchase(last_month)
     return panel
+
+
+def no_purchase(last_month: date) -> NotEnoughHistory:
+    """What is said of a panel without a row."""
+    return NotEnoughHistory(
+        f"no purchase up to the last complete month {last_month:%Y-%m}; import a longer history"
+    )
+
+
+def panel_of_condensed(rows: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:
+    """`panel_of` for rows in `CONDENSED_SCHEMA`; without a row where nothing was bought."""
+    kind, units = pl.col("event_type"), pl.col("quantity")
+    purchases = rows.filter(kind == EventType.purchase)
+    returns = rows.filter(kind == EventType.return_)
+    sold = purchases.filter(pl.col("month") <= last_month)
+    counted = (
+        rows.filter(kind != EventType.purchase)
+        .group_by(_ROW)
+        .agg(
+            (units * (kind == EventType.view)).sum().alias("views"),
+            (units * (kind == EventType.cart)).sum().alias("carts"),
+            (units * (kind == EventType.return_)).sum().alias("returns_received"),
+        )
+    )
+    frame = _spine(sold, last_month)
+    for part in (_sales(sold, zone), _orders(sold), counted, booked_returns(purchases, returns)):
+        summed = part.collect(engine="streaming")  # one after the other: all at once need more memory
+        frame = frame.join(summed.lazy(), on=_ROW, how="left")
+    return _filled(frame).sort(_ROW).collect(engine="streaming")
+
+
+def products_without_row(rows: pl.LazyFrame, aside: pl.DataFrame, last_month: date) -> dict[str, int]:
+    """Products that no panel up to `last_month` has: `never_bought`, `only_set_aside`, `first_bought_later`.
+
+    Args:
+        rows: `CONDENSED_SCHEMA`.
+        aside: `SET_ASIDE_SCHEMA`.
+        last_month: First day of the panel's last month.
+    """
+    bought = pl.col("event_type") == EventType.purchase
+    learned = bought & pl.col("reason").is_null()
+    products = (
+        rows.join(aside.lazy(), on="event_id", how="left")
+        .group_by("product_id")
+        .agg(bought.any().alias("bought"), pl.col("month").filter(learned).min().alias("first"))
+    )
+    reason = (
+        pl.when(~pl.col("bought"))
+        .then(pl.lit("never_bought"))
+        .when(pl.col("first").is_null())
+        .then(pl.lit("only_set_aside"))
+        .when(pl.col("first") > last_month)
+        .then(pl.lit("first_bought_later"))
+    )
+    found = products.select(reason.alias("reason")).drop_nulls().group_by("reason").len().sort("reason")
+    return dict(found.collect(engine="streaming").iter_rows())
 
 
 def _spine(sold: pl.LazyFrame, last_month: date) -> pl.LazyFrame:
@@ -51,12 +129,8 @@ def _spine(sold: pl.LazyFrame, last_month: date) -> pl.LazyFrame:
 
 def _sales(sold: pl.LazyFrame, zone: str) -> pl.LazyFrame:
     units, campaign = pl.col("quantity"), pl.col("campaign").is_not_null()
-    latest_known = (
-        pl.col("category")
-        .sort_by("occurred_at", "event_id")
-        .filter(pl.col("category").sort_by("occurred_at", "event_id") != UNKNOWN_CATEGORY)
-        .last()
-    )
+    known = pl.col("category") != UNKNOWN_CATEGORY
+    latest_known = pl.col("category").filter(known).max_by(pl.struct("occurred_at", "event_id").filter(known))
     return (
         sold.group_by(_ROW)
         .agg(

@@ -14,12 +14,12 @@ def booked_returns(purchases: pl.LazyFrame, returns: pl.LazyFrame) -> pl.LazyFra
         returns: The same columns and `quantity`.
     """
     by_order = (
-        purchases.drop_nulls("order_id")
+        purchases.join(returns, on=["order_id", "product_id"], how="semi")
         .group_by("order_id", "product_id")
         .agg(pl.col("month").min().alias("order_month"))
     )
     by_customer = (
-        purchases.drop_nulls("customer_id")
+        purchases.join(returns, on=["product_id", "customer_id"], how="semi")
         .select("product_id", "customer_id", "occurred_at", pl.col("month").alias("customer_month"))
         .sort("occurred_at")
     )

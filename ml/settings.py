@@ -73,6 +73,10 @@ class MlSettings(BaseSettings):
     pseudonym_key_file: Path | None = Field(
         default=None, description="File with that key, where it is not in a variable."
     )
+    repeated_events: bool = Field(
+        default=False,
+        description="Whether an event id may be in the lake more than once, as when others than `ingest` write it.",
+    )
     random_seed: int = Field(default=7, ge=0)
     gate_fit_seconds: float = Field(
         default=600.0, gt=0, description="A model whose fits in the backtest take longer is refused."

@@ -2,9 +2,9 @@
 
 `python -m scripts.schemas` reads `tools/schemas.sum` (module, version and checksum as in a go.sum), takes the
 OpenAPI document of Kubernetes and the custom resource definitions of Argo CD, Argo Rollouts, the Prometheus operator,
-cert-manager and External Secrets out of those Go modules and the kinds of Argo Workflows out of hera's models, and
-writes one strict schema per kind: a field that the schema does not know is an error. Nothing is downloaded when tests
-run.
+cert-manager, External Secrets and the spark-operator out of those Go modules and the kinds of Argo Workflows out of
+hera's models, and writes one strict schema per kind: a field that the schema does not know is an
+error. Nothing is downloaded when tests run.
 """
 
 import argparse
@@ -31,7 +31,12 @@ FOLDER = ROOT / ".bin" / "schemas"
 LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"  # kubeconform's names for the files that are written
 
 _OPENAPI = "api/openapi-spec/swagger.json"
-_CRDS = ("manifests/crds/", "deploy/crds/", "example/prometheus-operator-crd-full/")
+_CRDS = (
+    "manifests/crds/",
+    "deploy/crds/",
+    "example/prometheus-operator-crd-full/",
+    "config/crd/bases/sparkoperator",
+)
 _WORKFLOW_KINDS = ("ClusterWorkflowTemplate", "CronWorkflow", "Workflow", "WorkflowTemplate")
 _DEFINITIONS = "_definitions.json"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

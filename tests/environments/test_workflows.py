@@ -90,6 +90,8 @@ def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verd
         ],
         "drift": ["migrate", "panel", "judge"],
         "upkeep": ["migrate", "compact", "kept", "retain"],
+        "panel-in-shares": ["migrate", "split", "sum-up", "merge"],
+        "panel-of-spark": ["migrate", "take"],
     }
     used = {("retrain", step) for each in dags().values() for step in each}
     assert used == {each for each in STEPS if each[0] == "retrain"}
@@ -148,8 +150,8 @@ def parameters(workflow: str, found: list[Manifest] | None = None) -> dict[str, 
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """A text with the parameters in it, as the controller writes them."""
-    text = re.sub(r"{{workflow\.parameters\.([\w-]+)}}", lambda found: values[found[1]], text)
+    """A text with the parameters in it, as the controller writes them; a step's own are by name in `values` too."""
+    text = re.sub(r"{{(?:workflow|inputs)\.parameters\.([\w-]+)}}", lambda found: values[found[1]], text)
     assert "{{" not in text
     return text
 
@@ -159,7 +161,11 @@ def argv(step: tuple[str, str], **given: str) -> tuple[str, list[str]]:
     container = steps()[step]
     assert container["command"][:2] == ["python", "-m"]
     (module,) = container["command"][2:]
-    values = parameters(step[0]) | {name.replace("_", "-"): value for name, value in given.items()}
+    values = (
+        {"share": "1"}
+        | parameters(step[0])
+        | {name.replace("_", "-"): value for name, value in given.items()}
+    )
     return module, [filled(each, values) for each in container["args"]]
 
 

@@ -12,8 +12,9 @@ from ml.columns import PANEL_SCHEMA
 from ml.errors import NotEnoughHistory, QualityGateFailed
 from ml.history import EXTRA
 from ml.lake import Lake
-from ml.panel import build_panel, data_version_of, last_complete_month, load_history
-from ml.panel_frame import panel_of
+from ml.months import last_complete_month
+from ml.panel import build_panel, data_version_of, load_history
+from ml.panel_frame import panel_of_condensed
 from ml.settings import MlSettings
 from tests.ml.small_shop import NOW, SETTINGS, good_rows, row, take, write
 
@@ -31,8 +32,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def complete(newest: datetime, now: datetime, **changes: int) -> date:
     settings = MlSettings(shop_zone="Europe/Istanbul", **changes)  # type: ignore[arg-type]
-    events = pl.LazyFrame({"occurred_at": [newest], "month": [newest.date().replace(day=1)]})
-    return last_complete_month(events, settings, now)
+    return last_complete_month(newest, settings, now)
 
 
 END_OF_AUGUST = datetime(2026, 8, 31, 21, tzinfo=UTC)
@@ -175,10 +175,10 @@ def test_a_shop_whose_first_month_is_still_running_has_no_panel(tmp_path: Path) 
 def test_a_panel_that_breaks_a_rule_is_not_written(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate stands between the events and the table: a hole in the months, made by hand, stays out."""
 
-    def with_a_hole(events: pl.LazyFrame, last: date, zone: str) -> pl.DataFrame:
-        return panel_of(events, last, zone).filter(pl.col("month") != date(2026, 7, 1))
+    def with_a_hole(rows: pl.LazyFrame, last: date, zone: str) -> pl.DataFrame:
+        return panel_of_condensed(rows, last, zone).filter(pl.col("month") != date(2026, 7, 1))
 
-    monkeypatch.setattr("ml.panel.panel_of", with_a_hole)
+    monkeypatch.setattr("ml.panel_parts.panel_of_condensed", with_a_hole)
     with pytest.raises(
         QualityGateFailed, match="month_missing_or_twice in 3 of 6 rows, first product 'A' in 2026-08"
     ):

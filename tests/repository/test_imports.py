@@ -20,6 +20,8 @@ HEAVY = {
     "evidently",
     "matplotlib",
     "pandera",
+    "duckdb",
+    "pyspark",
 }
 DOORS = {
     "mlflow": {"ml.registry"},
@@ -27,6 +29,8 @@ DOORS = {
     "sklearn": {"ml.models.histogram_growth"},
     "deltalake": {"ml.delta", "ml.lake"},  # files, and rows
     "pandera": {"ml.quality"},
+    "duckdb": {"ml.panel_check"},
+    "pyspark": {"ml.spark_panel"},
 }
 
 

@@ -1,0 +1,251 @@
+"""The panel part by part: each file of events is split once by product, each product bucket is summed up alone.
+
+What a panel says of a product depends on that product's events only, so buckets of products can be summed up one
+after the other in little memory, or side by side. What is kept is named by what it was made of: a new file of
+events (files of a Delta table never change) is the only one that is split, and only buckets with rows in it are
+made again. Anything else that decides (zone, trusted events, number of buckets, release) is part of the name too.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from ml.columns import EVENT_SCHEMA, Schema
+from ml.errors import PartsMissing
+from ml.months import shop_month
+from ml.outliers import learned_from, set_aside
+from ml.panel_frame import CONDENSED_SCHEMA, condensed, panel_of_condensed, products_without_row
+
+FORMAT: Final = 1
+"""Raised when a part of the same name would have other content."""
+
+EVENTS_IN_BUCKET: Final = 1_000_000
+_SEED: Final = 7
+_WITHOUT: Final[Schema] = {"reason": pl.String(), "products": pl.Int64()}
+
+
+def buckets_for(events: int) -> int:
+    """A power of two, so that a growing lake seldom has all its parts made anew."""
+    return 1 << max(0, (events - 1) // EVENTS_IN_BUCKET).bit_length()
+
+
+PARTS: Final = ".panel"
+"""Folder beside the lake's tables. It holds copies of events until the next panel: an erasure removes it."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Share `index` (from 1) of `of` equal shares of the work."""
+
+    index: int = 1
+    of: int = 1
+
+    def share(self, items: int) -> range:
+        """Places of its items in a list that is the same in all shards."""
+        return range(self.index - 1, items, self.of)
+
+
+WHOLE: Final = Shard()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A panel that is summed up.
+
+    Attributes:
+        panel: `PANEL_SCHEMA`, in no order.
+        aside: `SET_ASIDE_SCHEMA`, sorted by id.
+        without: How many products have no row, by reason.
+    """
+
+    panel: pl.LazyFrame
+    aside: pl.DataFrame
+    without: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PanelParts:
+    """The parts of one panel, in a folder that other processes may work on too.
+
+    Attributes:
+        folder: Where parts are kept; what is in it can be made again from the events.
+        files: Parquet files of events in `EVENT_SCHEMA` by name; a name always stands for the same rows.
+        buckets: Into how many parts products are divided.
+        zone: The shop's zone.
+        trusted: Ids of events that are demand, whatever they look like.
+        repeats: Whether an id may come more than once, then always with the same content.
+    """
+
+    folder: Path
+    files: Mapping[str, Path]
+    buckets: int
+    zone: str
+    trusted: tuple[str, ...] = ()
+    repeats: bool = False
+
+    def split(self, shard: Shard = WHOLE) -> int:
+        """Divide files that were not divided yet by product; how many there were."""
+        names = sorted(self.files)
+        mine = [names[place] for place in shard.share(len(names))]
+        todo = [name for name in mine if not self._split(name).exists()]
+        for name in todo:
+            with whole(self._split(name)) as folder:
+                bucket = (pl.col("product_id").hash(_SEED) % self.buckets).alias("bucket")
+                self._rows(self.files[name]).with_columns(bucket).sink_parquet(
+                    pl.PartitionBy(folder, key="bucket", include_key=False),
+                    compression="lz4",
+                    maintain_order=False,
+                    engine="streaming",
+                )
+        return len(todo)
+
+    def newest(self) -> datetime | None:
+        """The latest moment of an event, None without events; all files must be split."""
+        if not (rows := [path for paths in self._bucket_files.values() for path in paths]):
+            return None
+        moment: datetime = _scan(rows).select(pl.col("occurred_at").max()).collect(engine="streaming").item()
+        return moment
+
+    def make(self, last_month: date, shard: Shard = WHOLE) -> int:
+        """Sum up buckets that are not up to date, for a panel up to `last_month`; how many there were.
+
+        Raises:
+            PartsMissing: A file is not split yet.
+        """
+        todo = [b for b in shard.share(self.buckets) if not self._made(b, last_month).exists()]
+        for bucket in todo:
+            self._make(bucket, last_month)
+        return len(todo)
+
+    def merged(self, last_month: date) -> Made:
+        """All buckets together.
+
+        Raises:
+            PartsMissing: A file is not split, or a bucket is not made, or not from these events.
+        """
+        made = [self._made(bucket, last_month) for bucket in range(self.buckets)]
+        if missing := [str(b) for b, folder in enumerate(made) if not folder.exists()]:
+            raise PartsMissing(
+                f"{len(missing)} of {self.buckets} buckets of the panel up to {last_month:%Y-%m} are not made from"
+                f" these events, the first is {missing[0]}; run `python -m ml panel --shard I/N` for every I"
+            )
+        return read_parts(made)
+
+    def tidy(self, last_month: date) -> None:
+        """Remove parts that this panel is not made of; nobody else may be at work in the folder."""
+        used = {self._split(name) for name in self.files}
+        used |= {self._made(bucket, last_month) for bucket in range(self.buckets)}
+        for folder in self.folder.glob("*/*/*"):
+            if folder not in used:
+                shutil.rmtree(folder)
+
+    @cached_property
+    def _root(self) -> Path:
+        named = (FORMAT, pl.__version__, self.buckets, self.zone, self.repeats)
+        return self.folder / _digest(named)
+
+    def _split(self, name: str) -> Path:
+        return self._root / "split" / _digest(name)
+
+    def _made(self, bucket: int, last_month: date) -> Path:
+        made_of = [path.parts[-3] for path in self._bucket_files[bucket]]
+        return self._root / "made" / f"{bucket}-{_digest((made_of, str(last_month), self.trusted))}"
+
+    @cached_property
+    def _bucket_files(self) -> Mapping[int, Sequence[Path]]:
+        """Files of rows by bucket, in a fixed order."""
+        found: dict[int, list[Path]] = {bucket: [] for bucket in range(self.buckets)}
+        for folder in sorted(self._split(name) for name in self.files):
+            if not folder.exists():
+                raise PartsMissing(
+                    "a file of events is not split by product yet; run `python -m ml panel --split I/N` for every I"
+                )
+            for path in sorted(folder.glob("bucket=*/*.parquet")):
+                found[int(path.parent.name.removeprefix("bucket="))].append(path)
+        return found
+
+    def _rows(self, file: Path) -> pl.LazyFrame:
+        """What is kept of a file's events: all that repeats need to be known by, otherwise `condensed`."""
+        stored = {name: kind for name, kind in EVENT_SCHEMA.items() if name in CONDENSED_SCHEMA}
+        events = pl.scan_parquet(
+            file, hive_partitioning=False, schema=stored, missing_columns="insert", extra_columns="ignore"
+        )
+        dated = events.with_columns(self._month(events))
+        return dated if self.repeats else condensed(dated)
+
+    def _month(self, events: pl.LazyFrame) -> pl.Expr:
+        """The month of each event; in a file of a single month, as the lake's are, it is worked out once."""
+        moment = pl.col("occurred_at")
+        ends = events.select(shop_month(moment.min(), self.zone), last=shop_month(moment.max(), self.zone))
+        first, last = ends.collect(engine="streaming").row(0)
+        month = pl.lit(first, pl.Date) if first == last else shop_month(moment, self.zone)
+        return month.alias("month")
+
+    def _make(self, bucket: int, last_month: date) -> None:
+        rows = _scan(self._bucket_files[bucket])
+        if self.repeats:
+            rows = condensed(rows.unique("event_id"))
+        with whole(self._made(bucket, last_month)) as folder:
+            write_part(rows, folder, last_month, self.zone, self.trusted)
+
+
+def write_part(
+    rows: pl.LazyFrame, folder: Path, last_month: date, zone: str, trusted: Sequence[str]
+) -> tuple[int, int]:
+    """Sum up all rows (`CONDENSED_SCHEMA`) of some products into a new folder.
+
+    Returns:
+        How many rows of the panel they are, and how many events are set aside.
+    """
+    rows = rows.collect(engine="streaming").lazy()
+    aside = set_aside(rows, trusted)
+    without = products_without_row(rows, aside, last_month)
+    rows = learned_from(rows, aside).collect(engine="streaming").lazy()
+    panel = panel_of_condensed(rows, last_month, zone)
+    folder.mkdir()
+    panel.write_parquet(folder / "panel.parquet")
+    aside.write_parquet(folder / "aside.parquet")
+    pl.DataFrame(list(without.items()), _WITHOUT, orient="row").write_parquet(folder / "without.parquet")
+    return panel.height, aside.height
+
+
+def read_parts(folders: Sequence[Path]) -> Made:
+    """What `write_part` left in folders of different products."""
+    panel, aside, without = (
+        pl.scan_parquet([folder / f"{name}.parquet" for folder in folders])
+        for name in ("panel", "aside", "without")
+    )
+    counts = without.group_by("reason").agg(pl.col("products").sum()).sort("reason").collect()
+    return Made(panel, aside.sort("event_id").collect(engine="streaming"), dict(counts.iter_rows()))
+
+
+def _scan(paths: Sequence[Path]) -> pl.LazyFrame:
+    return pl.scan_parquet(paths, hive_partitioning=False) if paths else pl.LazyFrame(schema=CONDENSED_SCHEMA)
+
+
+def _digest(named: object) -> str:
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A folder to write that gets its name when it is complete; of two that are written at once the first stays."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+    try:
+        yield draft / "whole"
+        (draft / "whole").mkdir(exist_ok=True)
+        if not target.exists():
+            (draft / "whole").rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
