@@ -83,6 +83,16 @@ def test_any_events(clients: dict[str, Client], body: object) -> None:
 
 
 @FEW
+@given(
+    body=body_of(["specversion", "id", "source", "type", "time", "data", "data_base64", *Event.model_fields]),
+    kind=st.sampled_from([form for form in MEDIA_TYPES if form != JSON]),
+)
+def test_any_events_in_other_forms(clients: dict[str, Client], body: object, kind: str) -> None:
+    content, headers = json.dumps(body).encode(), {"Content-Type": kind}
+    check(clients["collector"], "POST", "/events", {202, 409, 422}, content=content, headers=headers)
+
+
+@FEW
 @given(body=body_of(list(ProductHistory.model_fields)))
 def test_any_histories(clients: dict[str, Client], body: object) -> None:
     check(clients["forecast"], "POST", "/forecast", {200, 422}, json=body)
