@@ -12,7 +12,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from ml.arguments import BROKEN, INTERRUPTED, NO, YES, parser
-from ml.errors import MlError
+from ml.errors import MlError, without_passwords
 
 if TYPE_CHECKING:
     from ml.settings import MlSettings
@@ -80,7 +80,8 @@ def _settings() -> MlSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(["ML", *map(str, first["loc"])]).upper()
-        raise BadSetting(f"{name} is {first['input']!r}: {first['msg'].lower()}") from error
+        value = without_passwords(repr(first["input"]))
+        raise BadSetting(f"{name} is {value}: {first['msg'].lower()}") from None
 
 
 class BadSetting(MlError):

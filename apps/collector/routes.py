@@ -39,7 +39,9 @@ def events_router(
         marked and the others go in; a single bad event is answered with 409 or 422.
         """
         now = datetime.now(UTC)
-        judged = await judge_all(sent if isinstance(sent, list) else [sent], now, tolerance)
+        each = sent if isinstance(sent, list) else [sent]
+        inbox.require_room(len(each))
+        judged = await judge_all(each, now, tolerance)
         kept = await keep(judged)
         if isinstance(sent, Event):
             refuse_alone(judged[0], kept[0])

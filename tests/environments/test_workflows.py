@@ -85,6 +85,7 @@ def dags() -> dict[str, list[str]]:
 def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verdict() -> None:
     assert dags() == {
         "retrain": ["migrate", "migrate-staging", "ingest", "drain", "panel", "train", "forecast", "open"],
+        "prepare": ["migrate", "migrate-staging"],
         "drift": ["migrate", "panel", "judge"],
     }
     used = {("retrain", step) for each in dags().values() for step in each}
