@@ -12,7 +12,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from ml.arguments import BROKEN, INTERRUPTED, NO, YES, parser
-from ml.errors import MlError
+from ml.errors import MlError, without_passwords
 
 if TYPE_CHECKING:
     from ml.settings import MlSettings
@@ -81,7 +81,8 @@ def _settings() -> MlSettings:
         first = error.errors()[0]
         prefix = ["ML", "QUALITY"] if error.title == "QualitySettings" else ["ML"]
         name = "_".join([*prefix, *map(str, first["loc"])]).upper()
-        raise BadSetting(f"{name} is {first['input']!r}: {first['msg'].lower()}") from error
+        value = without_passwords(repr(first["input"]))
+        raise BadSetting(f"{name} is {value}: {first['msg'].lower()}") from None
 
 
 class BadSetting(MlError):

@@ -4,6 +4,15 @@ An expected refusal is an `MlError`: command lines end with exit code 1 and one 
 services map it to an HTTP status in `apps/chassis/errors.py`. Anything else is a defect.
 """
 
+import re
+
+_PASSWORD_OF_URL = re.compile(r"(://[^/@\s]*?:)[^/@\s]*@")
+
+
+def without_passwords(text: str) -> str:
+    """`text` with `…` for the password of every URL in it."""
+    return _PASSWORD_OF_URL.sub(r"\1…@", text)
+
 
 class MlError(Exception):
     """A refusal that the caller can act on; its text is one sentence for a person."""

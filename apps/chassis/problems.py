@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from apps.chassis.request_id import current_request_id
+from ml.errors import without_passwords
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:purchase-prediction:"
@@ -63,8 +64,8 @@ def unavailable(name: str, detail: str) -> Problem:
 
 
 def shown(value: object) -> str:
-    """`value` for an error text, cut so that a caller cannot fill answers and logs."""
-    text = repr(value)
+    """`value` for an error text, without a URL's password, cut so that a caller cannot fill answers and logs."""
+    text = without_passwords(repr(value))
     return text if len(text) <= SHOWN_VALUE_CHARACTERS else text[: SHOWN_VALUE_CHARACTERS - 1] + "…"
 
 

@@ -25,7 +25,7 @@ class Limits:
 
     Attributes:
         events: Of all waiting requests together, those being written included.
-        bytes: Of their JSON.
+        bytes: Of their JSON; the last one that comes in below may end above.
         seconds: Longest wait of one request.
     """
 
@@ -82,6 +82,18 @@ class InboxWriter:
         finally:
             self._withdraw(request)
 
+    def require_room(self, events: int) -> None:
+        """Pass when a request of so many events may wait; asked before the work of judging them.
+
+        Raises:
+            StoreUnavailable: Too much waits already.
+        """
+        if self._events and (self._events + events > self._limits.events or self._bytes > self._limits.bytes):
+            raise StoreUnavailable(
+                f"{self._events} events ({self._bytes} bytes) already wait for the inbox; none of these were kept,"
+                " send them again later"
+            )
+
     async def check(self) -> str | None:
         """None when the inbox takes writes, else why it does not; nothing is written."""
         try:
@@ -100,13 +112,10 @@ class InboxWriter:
                 await run_sync(self._drop, limiter=self._turn, abandon_on_cancel=True)
 
     def _admit(self, request: _Request) -> None:
-        events, size = self._events + len(request.rows), self._bytes + request.bytes
-        if request.rows and self._events and (events > self._limits.events or size > self._limits.bytes):
-            raise StoreUnavailable(
-                f"{self._events} events ({self._bytes} bytes) already wait for the inbox; none of these were kept,"
-                " send them again later"
-            )
-        self._events, self._bytes = events, size
+        if request.rows:
+            self.require_room(len(request.rows))
+        self._events += len(request.rows)
+        self._bytes += request.bytes
         self._waiting.append(request)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())

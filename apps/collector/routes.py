@@ -55,6 +55,7 @@ def events_router(
         marked and the others go in; a single bad event is answered with 409 or 422.
         """
         sent = await read(request)
+        inbox.require_room(len(sent.elements))
         judged = await judge_all(sent.elements, Judge(datetime.now(UTC), tolerance, pseudonym_key))
         key: StoredKey = request.state.key
         kept = await keep(judged, key.source)

@@ -88,6 +88,7 @@ def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verd
             *("migrate", "migrate-staging", "ingest", "drain", "panel", "quality", "snapshots"),
             *("train", "forecast", "open"),
         ],
+        "prepare": ["migrate", "migrate-staging"],
         "drift": ["migrate", "panel", "judge"],
         "upkeep": ["migrate", "compact", "kept", "retain"],
         "panel-in-shares": ["migrate", "split", "sum-up", "merge"],

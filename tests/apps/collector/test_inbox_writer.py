@@ -79,7 +79,7 @@ def test_requests_that_come_during_a_commit_share_the_next_and_get_their_own_rec
     assert store.closed == 1
 
 
-@pytest.mark.parametrize("limits", [Limits(events=3), Limits(bytes=3 * 300)], ids=["events", "bytes"])
+@pytest.mark.parametrize("limits", [Limits(events=3), Limits(bytes=300)], ids=["events", "bytes"])
 def test_more_than_may_wait_is_refused_at_once_and_room_is_used_again(limits: Limits) -> None:
     store = Slow()
 
