@@ -8,6 +8,7 @@ made again. Anything else that decides (zone, trusted events, number of buckets,
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +31,17 @@ FORMAT: Final = 1
 """Raised when a part of the same name would have other content."""
 
 EVENTS_IN_BUCKET: Final = 1_000_000
+FEW_EVENTS, FEW_BUCKETS = 250_000, 64
+"""Few events of many products condense little; so up to so many buckets hold fewer events each."""
+
 _SEED: Final = 7
 _WITHOUT: Final[Schema] = {"reason": pl.String(), "products": pl.Int64()}
 
 
 def buckets_for(events: int) -> int:
     """A power of two, so that a growing lake seldom has all its parts made anew."""
-    return 1 << max(0, (events - 1) // EVENTS_IN_BUCKET).bit_length()
+    few = min(FEW_BUCKETS, math.ceil(events / FEW_EVENTS))
+    return 1 << (max(1, few, math.ceil(events / EVENTS_IN_BUCKET)) - 1).bit_length()
 
 
 PARTS: Final = ".panel"

@@ -72,7 +72,10 @@ def make(
     microseconds: int = rows.agg(f.unix_micros(f.max("occurred_at"))).collect()[0][0]
     newest = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     month = last_complete_month(newest, settings, now)
-    summed = partial(_sum_up, out=out, month=month, zone=settings.shop_zone, trusted=settings.trusted_events)
+
+    def summed(of_bucket: pa.Table) -> pa.Table:  # Spark reads the types
+        return _sum_up(of_bucket, out, month, settings)
+
     made = (
         rows.withColumn("bucket", f.pmod(f.xxhash64("product_id"), f.lit(buckets)).cast("int"))
         .groupBy("bucket")
@@ -106,12 +109,12 @@ def _condense(batches: Iterator[pa.RecordBatch], zone: str) -> Iterator[pa.Recor
         yield from rows.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
 
-def _sum_up(rows: pa.Table, out: Path, month: date, zone: str, trusted: tuple[str, ...]) -> pa.Table:
+def _sum_up(rows: pa.Table, out: Path, month: date, settings: MlSettings) -> pa.Table:
     """One bucket, into a folder that has its name only when it is whole: a task may be run twice."""
     bucket = rows["bucket"][0].as_py()
     frame = _frame(rows).select(pl.col(name).cast(kind) for name, kind in CONDENSED_SCHEMA.items())
     with whole(out / str(bucket)) as folder:
-        counts = write_part(frame.lazy(), folder, month, zone, trusted)
+        counts = write_part(frame.lazy(), folder, month, settings.shop_zone, settings.trusted_events)
     return pa.table({"bucket": pa.array([bucket], pa.int32()), "rows": [counts[0]], "aside": [counts[1]]})
 
 

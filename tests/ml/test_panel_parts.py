@@ -207,7 +207,8 @@ def test_events_that_are_repeated_count_once(tmp_path: Path) -> None:
 
 
 def test_a_lake_that_grows_has_its_parts_made_anew_seldom() -> None:
-    assert [buckets_for(events) for events in (0, 1, 1_000_000, 1_000_001, 50_000_000)] == [1, 1, 1, 2, 64]
+    sizes = (0, 1, 250_000, 250_001, 8_000_000, 50_000_000, 64_000_000, 100_000_000)
+    assert [buckets_for(events) for events in sizes] == [1, 1, 1, 2, 32, 64, 64, 128]
 
 
 def test_what_a_panel_is_not_made_of_is_removed(tmp_path: Path) -> None:

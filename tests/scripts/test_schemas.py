@@ -194,6 +194,7 @@ def test_the_pins_are_versions_with_checksums() -> None:
         "argoproj",
         "cert-manager",
         "external-secrets",
+        "kubeflow",
         "kubernetes",
         "prometheus-operator",
     }
