@@ -75,6 +75,7 @@ class Shop:
             "FORECAST_MODEL_STORE": str(self.root),
             "FORECAST_API_KEY": KEY,
             "FORECAST_STALE_AFTER_SECONDS": str(NEVER_SECONDS),
+            "FORECAST_REFRESH_SECONDS": str(NEVER_SECONDS),
         }
 
 
