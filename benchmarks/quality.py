@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="steady shops of each size [%(default)s]")
     options, started = parser.parse_args(), time.process_time()
     alarms, powers = {}, {}
-    for name, parts in chain(_steady(options.seeds), _seasonal(), _real()):
+    for name, parts in chain(_real(), _steady(options.seeds), _seasonal()):
         alarms[name], powers[name] = _alarms(parts), _power(parts[0], options.days)
         print(name, alarms[name], powers[name], file=sys.stderr, flush=True)
     _print_alarms(alarms)

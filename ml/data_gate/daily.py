@@ -19,7 +19,7 @@ MOST_LEVEL: Final = float(np.log(2.0))
 """What a week of unusual days may explain of the next one, as a log of a ratio."""
 
 HOURS: Final = 24
-HOURS_BY_CHANCE: Final = 2.0
+HOURS_BY_CHANCE: Final = 2.5
 """Standard error of the distance, in hours, of a day with one order: orders lie some five hours around their mean."""
 
 FEWEST_KNOWN: Final = 3
@@ -35,7 +35,9 @@ def volume(recent: Recent) -> Check:
     off = np.where(recent.usable, np.log1p(counts) - usual.median, np.nan)
     enough = np.expm1(usual.median) >= settings.smallest_events
     effect = np.where(enough, off - level_of(off, MOST_LEVEL), np.nan)
-    noise = np.maximum(pooled(usual.spread), np.exp(-usual.median / 2)).clip(SMALLEST_SPREAD)
+    noise = np.maximum(pooled(usual.spread), np.sqrt(_lines_together(recent) * np.exp(-usual.median))).clip(
+        SMALLEST_SPREAD
+    )
     rows = recent.frame(events=counts, usual=np.expm1(usual.median).round(1))
     bounds = float(np.log(settings.volume_warn)), float(np.log(settings.volume_fail))
     few = told(
@@ -186,7 +188,8 @@ def told(
         rows.filter(pl.col("day").is_in(days.astype("datetime64[D]").tolist())), recent.settings.rows_named
     )
     worst = found.worst()
-    value, bound = float(shown(found.values[worst])), float(shown(found.fail[worst]))
+    # Six digits: the order of the rows, in which a sum is made, must not show.
+    value, bound = (float(f"{shown(part[worst]):.6g}") for part in (found.values, found.fail))
     reason = (
         f"{said(value)} on {found.days[worst]}, the worst of {np.isfinite(found.values).sum()} days;"
         f" {bound:.3g} fails"
@@ -220,6 +223,13 @@ def _share(
         rows=rows,
         said=lambda value: f"{100 * value:.3g} % of the events, beyond what is usual, {said}",
     )
+
+
+def _lines_together(recent: Recent) -> float:
+    """Variance of a day's events over their mean if orders came by chance (compound Poisson); 1 for single events."""
+    together = pl.coalesce("order_id", "session_id", "event_id")
+    sizes = recent.events.group_by(together).agg(pl.len().cast(pl.Float64).alias("size"))["size"]
+    return float((sizes**2).sum() / sizes.sum()) if len(sizes) else 1.0
 
 
 def _beside_usual(recent: Recent, column: str) -> pl.DataFrame:
