@@ -28,7 +28,7 @@ from ml.event_rows import digests
 from ml.inbox_erasure import InboxErasure
 from ml.lake import Lake
 from ml.pseudonym import PERSONAL
-from ml.version_table import mark_lost, with_files
+from ml.version_table import EVENT_TABLES, mark_lost, with_files
 
 _FILE: Final = "file"
 _KEYS: Final = {"events": ("event_id", "event_month"), "quarantine": ("row_id",)}
@@ -109,7 +109,8 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
         rows = {table: _rows_of(lake, table, customers) for table in _KEYS if lake.exists(table)}
         files = [path for found in rows.values() for path in found[_FILE].unique()]
         lost = with_files(lake, set(map(Path, files)))
-        plan = _begun(lake, Erasure.of(customers, rows, inbox, [note.name for note, table in lost]), now)
+        names = [note.name for note, table in lost if table in EVENT_TABLES and table not in note.lost]
+        plan = _begun(lake, Erasure.of(customers, rows, inbox, names), now)
         mark_lost(lake, lost, "erasure", now)
         if "events" in rows:
             _remember(lake, rows["events"])
@@ -214,7 +215,10 @@ def _replace(lake: Lake, table: str, rows: pl.DataFrame, erasure: str) -> None:
 
 
 def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequence[str]) -> None:
-    """Those with the customer's own rows last: from these a later attempt finds the others."""
+    """Those with the customer's own rows last: from these a later attempt finds the others.
+
+    Also what a killed writer was just writing, whatever is in it.
+    """
     current = set(lake.files(table))
     naming = rows.filter(pl.col("customer_id").is_in(customers)) if "customer_id" in rows.columns else rows
     last = set(naming[_FILE])
@@ -222,6 +226,7 @@ def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequenc
         if file in current:
             raise StoreUnavailable(f"{file} still holds the customer's rows; run the same command again")
         file.unlink(missing_ok=True)
+    delta.remove_unfinished(lake.root / table, 0)
     with lake.delta(table) as opened:
         delta.forget_in_log(opened, customers[0].encode())
 

@@ -147,9 +147,11 @@ def test_an_unknown_name_stops_it_before_anything_is_removed(tmp_path: Path) -> 
 def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path: Path) -> None:
     lake = shop(tmp_path)
     old, new = (lake.root / "events" / "event_month=2026-06" / f"{name}.parquet" for name in ("old", "new"))
-    for file in (old, new):
+    unfinished = old.with_name("unfinished.parquet#1")
+    for file in (old, new, unfinished):
         file.write_bytes(b"half a file")
     long_ago = (NOW - timedelta(days=900)).timestamp()
-    os.utime(old, (long_ago, long_ago))
-    assert retain(lake, [], 1, NOW).removed_files == {"events": 1}
-    assert (old.exists(), new.exists()) == (False, True)
+    for file in (old, unfinished):
+        os.utime(file, (long_ago, long_ago))
+    assert retain(lake, [], 1, NOW).removed_files == {"events": 2}
+    assert [file.exists() for file in (old, unfinished, new)] == [False, False, True]
