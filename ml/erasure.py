@@ -7,11 +7,13 @@ article 10); what was pseudonymous before is not kept beside it.
 
 The customer's events are those with the pseudonym, and those without any customer in one of the same orders or
 sessions. Files that hold one of them are removed, so older versions of the lake that had such a file cannot be read
-any more; the data versions made of them are marked first. Killed anywhere and run again it ends the same.
+any more; the data versions made of them are marked first. Folders of the lake that are no table go whole. Killed
+anywhere and run again it ends the same.
 """
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -119,6 +121,7 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
             _replace(lake, "quarantine", _blanked(rows["quarantine"]), plan.erasure)
         for table, found in rows.items():
             _remove_files(lake, table, found, customers)
+        _remove_copies(lake)
         inbox.erase(customers, zone)
         left = _left_in(lake, inbox, customers)
         if not left:
@@ -229,6 +232,13 @@ def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequenc
     delta.remove_unfinished(lake.root / table, 0)
     with lake.delta(table) as opened:
         delta.forget_in_log(opened, customers[0].encode())
+
+
+def _remove_copies(lake: Lake) -> None:
+    """What steps keep beside the tables to be faster the next time, copies of events among it; they make it anew."""
+    for folder in lake.root.iterdir():
+        if folder.is_dir() and not lake.exists(folder.name):
+            shutil.rmtree(folder)
 
 
 def _left_in(lake: Lake, inbox: InboxErasure, customers: Sequence[str]) -> list[str]:
