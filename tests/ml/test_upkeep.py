@@ -10,14 +10,17 @@ from deltalake import DeltaTable
 
 from ml import delta
 from ml.data_version import data_version_of
+from ml.erasure import erase
 from ml.errors import UnknownDataVersion, VersionGone
 from ml.event_store import Inbox
+from ml.inbox_erasure import FileErasure
 from ml.ingest import drain_inbox
 from ml.lake import Lake
 from ml.panel import build_panel, load_history
+from ml.pseudonym import pseudonym
 from ml.upkeep import compact, retain
 from ml.version_table import Note, named
-from tests.ml.small_shop import NOW, SETTINGS, content, row, take, write
+from tests.ml.small_shop import KEY, NOW, SETTINGS, content, row, take, write
 from tests.ml.test_events import event
 from tests.ml.test_version_table import shop
 
@@ -98,6 +101,16 @@ def build_panel_digest(then: Lake) -> str:
     fresh.append("events", then.read("events").collect())
     build_panel(fresh, SETTINGS, NOW)
     return data_version_of(load_history(fresh)).digest
+
+
+def test_what_an_erasure_took_of_a_kept_version_is_no_reason_to_stop(tmp_path: Path) -> None:
+    lake, first, _ = two_versions(tmp_path)
+    erase(lake, FileErasure(tmp_path / "no inbox"), [pseudonym("c-1", KEY.encode())], "UTC", NOW)
+    report = retain(lake, [first], 0, NOW)
+    assert (report.kept, report.lost) == ([first], [])
+    note = named(lake, first)
+    assert (note.whole, note.trainable, note.lost) == (False, True, {"events": "erasure"})
+    assert read_again(lake, note) == note.digest
 
 
 def test_what_is_not_kept_is_gone_with_a_clear_error(tmp_path: Path) -> None:
