@@ -4,6 +4,7 @@
 """
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -116,13 +117,25 @@ def vacuum(delta: DeltaTable, keep: Iterable[int], hours: int) -> int:
     unneeded = [file for name in chosen(dry_run=True) if (file := folder / unquote(name)).exists()]
     if unneeded:
         chosen(dry_run=False)
-    return sum(not file.exists() for file in unneeded)
+    return sum(not file.exists() for file in unneeded) + remove_unfinished(folder, hours)
 
 
 def rows_on_disk(delta: DeltaTable, path_as: str) -> pl.LazyFrame:
     """The rows of every data file in the table's folder, whichever version it is of, or none."""
     folder = Path(unquote(delta.table_uri.removeprefix("file://")))
     return scan_files(sorted(data_files(folder)), delta, path_as)
+
+
+def remove_unfinished(folder: Path, hours: int) -> int:
+    """Remove what a writer that was killed had not yet given its name, if it is older; how many files.
+
+    Delta's own vacuum does not see these: a file is written as `<name>#<number>` and then renamed.
+    """
+    oldest = time.time() - 3600 * hours
+    found = [file for file in folder.rglob("*#[0-9]*") if file.is_file() and file.stat().st_mtime <= oldest]
+    for file in found:
+        file.unlink(missing_ok=True)
+    return len(found)
 
 
 def data_files(folder: Path) -> list[Path]:

@@ -7,7 +7,8 @@ article 10); what was pseudonymous before is not kept beside it.
 
 The customer's events are those with the pseudonym, and those without any customer in one of the same orders or
 sessions. Files that hold one of them are removed, so older versions of the lake that had such a file cannot be read
-any more; the data versions made of them are marked first. Killed anywhere and run again it ends the same.
+any more; the data versions made of them are marked first. Folders of the lake that are no table go whole. Killed
+anywhere and run again it ends the same.
 """
 
 import hashlib
@@ -28,9 +29,8 @@ from ml.errors import StoreUnavailable
 from ml.event_rows import digests
 from ml.inbox_erasure import InboxErasure
 from ml.lake import Lake
-from ml.panel_parts import PARTS
 from ml.pseudonym import PERSONAL
-from ml.version_table import mark_lost, with_files
+from ml.version_table import EVENT_TABLES, mark_lost, with_files
 
 _FILE: Final = "file"
 _KEYS: Final = {"events": ("event_id", "event_month"), "quarantine": ("row_id",)}
@@ -111,7 +111,8 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
         rows = {table: _rows_of(lake, table, customers) for table in _KEYS if lake.exists(table)}
         files = [path for found in rows.values() for path in found[_FILE].unique()]
         lost = with_files(lake, set(map(Path, files)))
-        plan = _begun(lake, Erasure.of(customers, rows, inbox, [note.name for note, table in lost]), now)
+        names = [note.name for note, table in lost if table in EVENT_TABLES and table not in note.lost]
+        plan = _begun(lake, Erasure.of(customers, rows, inbox, names), now)
         mark_lost(lake, lost, "erasure", now)
         if "events" in rows:
             _remember(lake, rows["events"])
@@ -120,7 +121,7 @@ def erase(lake: Lake, inbox: InboxErasure, customers: Sequence[str], zone: str, 
             _replace(lake, "quarantine", _blanked(rows["quarantine"]), plan.erasure)
         for table, found in rows.items():
             _remove_files(lake, table, found, customers)
-        shutil.rmtree(lake.root / PARTS, ignore_errors=True)
+        _remove_copies(lake)
         inbox.erase(customers, zone)
         left = _left_in(lake, inbox, customers)
         if not left:
@@ -217,7 +218,10 @@ def _replace(lake: Lake, table: str, rows: pl.DataFrame, erasure: str) -> None:
 
 
 def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequence[str]) -> None:
-    """Those with the customer's own rows last: from these a later attempt finds the others."""
+    """Those with the customer's own rows last: from these a later attempt finds the others.
+
+    Also what a killed writer was just writing, whatever is in it.
+    """
     current = set(lake.files(table))
     naming = rows.filter(pl.col("customer_id").is_in(customers)) if "customer_id" in rows.columns else rows
     last = set(naming[_FILE])
@@ -225,14 +229,21 @@ def _remove_files(lake: Lake, table: str, rows: pl.DataFrame, customers: Sequenc
         if file in current:
             raise StoreUnavailable(f"{file} still holds the customer's rows; run the same command again")
         file.unlink(missing_ok=True)
+    delta.remove_unfinished(lake.root / table, 0)
     with lake.delta(table) as opened:
         delta.forget_in_log(opened, customers[0].encode())
 
 
+def _remove_copies(lake: Lake) -> None:
+    """What steps keep beside the tables to be faster the next time, copies of events among it; they make it anew."""
+    for folder in lake.root.iterdir():
+        if folder.is_dir() and not lake.exists(folder.name):
+            shutil.rmtree(folder)
+
+
 def _left_in(lake: Lake, inbox: InboxErasure, customers: Sequence[str]) -> list[str]:
-    """Where both stores still have the customer: rows of any file, copies of events, Delta's logs, the inbox."""
+    """Where both stores still have the customer: rows of any file, entries of Delta's logs, the inbox."""
     word = customers[0].encode()
     logs = [str(file) for file in lake.root.glob("*/_delta_log/*.json") if word in file.read_bytes()]
     rows = [_rows_of(lake, table, customers)[_FILE] for table in _KEYS if lake.exists(table)]
-    copies = [str(folder) for folder in (lake.root / PARTS,) if folder.exists()]
-    return sorted({*logs, *copies, *inbox.left_in(customers), *(file for files in rows for file in files)})
+    return sorted({*logs, *inbox.left_in(customers), *(file for files in rows for file in files)})

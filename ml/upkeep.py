@@ -34,7 +34,8 @@ class Retained:
     Attributes:
         removed_files: By table, where there were any.
         removed_bytes: Of all tables.
-        kept: Data versions that can still be read whole, of those that were to be kept.
+        kept: Of the data versions that were to be kept, those from which retention has never taken anything; an
+            erasure may have.
         lost: Data versions that cannot be made again since this clean-up.
         unknown: Names that were to be kept and that the lake does not have.
     """
@@ -97,10 +98,14 @@ def retain(
         return Retained(
             removed_files={table: files for table, files in removed.items() if files},
             removed_bytes=max(0, before - _bytes(lake)),
-            kept=sorted({note.name for note in notes(lake) if note.name in keep and note.whole}),
+            kept=sorted({note.name for note in notes(lake) if note.name in keep and _is_kept(note)}),
             lost=lost,
             unknown=unknown,
         )
+
+
+def _is_kept(note: Note) -> bool:
+    return "retention" not in note.lost.values()
 
 
 def _compacted(lake: Lake, table: str, target_bytes: int) -> Compacted:

@@ -203,7 +203,7 @@ def test_collectors_share_a_file_on_this_machine_and_a_database_elsewhere(enviro
     else:
         name = f"inbox_{environment}"
         assert place == DatabaseUrl("database.purchase-prediction-platform", 5432, name, name)
-        assert mounted == {"tmp"}
+        assert mounted == {"tmp", "keys"}
         assert "secretKeyRef" in given["COLLECTOR_INBOX_PASSWORD"]["valueFrom"]
 
 

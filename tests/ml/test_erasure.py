@@ -198,6 +198,26 @@ def test_a_second_erasure_finds_nothing_and_both_are_on_record_without_her(state
     assert ANNA not in json.dumps(record.to_dicts(), default=str)
 
 
+def test_copies_of_events_that_a_step_keeps_beside_the_tables_go_too(state: Path) -> None:
+    lake = Lake(state / "lake")
+    (lake.root / ".panel" / "parts").mkdir(parents=True)
+    lake.read("events").collect().write_parquet(lake.root / ".panel" / "parts" / "2026-06.parquet")
+    assert "2026-06.parquet" in files_with(state, ANNA)
+    erased(state)
+    assert files_with(state, *HERS) == set()
+    assert not (lake.root / ".panel").exists()
+
+
+def test_what_a_killed_writer_had_not_finished_goes_too(state: Path) -> None:
+    """Delta writes a file under a name that no reader looks for, and then renames it."""
+    lake = Lake(state / "lake")
+    file = next(file for file in lake.files("events") if ANNA in str(pq.ParquetFile(file).read().to_pylist()))
+    unfinished = file.with_name(f"{file.name}#1")
+    shutil.copy(file, unfinished)
+    assert erased(state).left_in == []
+    assert not unfinished.exists()
+
+
 def test_a_customer_without_events_changes_no_table_but_the_record(state: Path) -> None:
     lake = Lake(state / "lake")
     before = {table: lake.version(table) for table in lake.tables()}

@@ -10,14 +10,17 @@ from deltalake import DeltaTable
 
 from ml import delta
 from ml.data_version import data_version_of
+from ml.erasure import erase
 from ml.errors import UnknownDataVersion, VersionGone
 from ml.event_store import Inbox
+from ml.inbox_erasure import FileErasure
 from ml.ingest import drain_inbox
 from ml.lake import Lake
 from ml.panel import build_panel, load_history
+from ml.pseudonym import pseudonym
 from ml.upkeep import compact, retain
 from ml.version_table import Note, named
-from tests.ml.small_shop import NOW, SETTINGS, content, row, take, write
+from tests.ml.small_shop import KEY, NOW, SETTINGS, content, row, take, write
 from tests.ml.test_events import event
 from tests.ml.test_version_table import shop
 
@@ -100,6 +103,16 @@ def build_panel_digest(then: Lake) -> str:
     return data_version_of(load_history(fresh)).digest
 
 
+def test_what_an_erasure_took_of_a_kept_version_is_no_reason_to_stop(tmp_path: Path) -> None:
+    lake, first, _ = two_versions(tmp_path)
+    erase(lake, FileErasure(tmp_path / "no inbox"), [pseudonym("c-1", KEY.encode())], "UTC", NOW)
+    report = retain(lake, [first], 0, NOW)
+    assert (report.kept, report.lost) == ([first], [])
+    note = named(lake, first)
+    assert (note.whole, note.trainable, note.lost) == (False, True, {"events": "erasure"})
+    assert read_again(lake, note) == note.digest
+
+
 def test_what_is_not_kept_is_gone_with_a_clear_error(tmp_path: Path) -> None:
     lake, first, second = two_versions(tmp_path)
     report = retain(lake, [second], 0, NOW)
@@ -147,9 +160,11 @@ def test_an_unknown_name_stops_it_before_anything_is_removed(tmp_path: Path) -> 
 def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path: Path) -> None:
     lake = shop(tmp_path)
     old, new = (lake.root / "events" / "event_month=2026-06" / f"{name}.parquet" for name in ("old", "new"))
-    for file in (old, new):
+    unfinished = old.with_name("unfinished.parquet#1")
+    for file in (old, new, unfinished):
         file.write_bytes(b"half a file")
     long_ago = (NOW - timedelta(days=900)).timestamp()
-    os.utime(old, (long_ago, long_ago))
-    assert retain(lake, [], 1, NOW).removed_files == {"events": 1}
-    assert (old.exists(), new.exists()) == (False, True)
+    for file in (old, unfinished):
+        os.utime(file, (long_ago, long_ago))
+    assert retain(lake, [], 1, NOW).removed_files == {"events": 2}
+    assert [file.exists() for file in (old, unfinished, new)] == [False, False, True]
