@@ -27,6 +27,7 @@ _INBOX = {
     "persistentVolumeClaim:\n            claimName: collector-inbox": "emptyDir: {}",
     "  - ../components/inbox-database\n": "",
     "  - path: collector.inbox.yaml\n": "",
+    "  - volume-claim.yaml\n": "",
 }
 
 
