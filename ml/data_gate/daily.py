@@ -228,8 +228,8 @@ def _share(
 def _lines_together(recent: Recent) -> float:
     """Variance of a day's events over their mean if orders came by chance (compound Poisson); 1 for single events."""
     together = pl.coalesce("order_id", "session_id", "event_id")
-    sizes = recent.events.group_by(together).agg(pl.len().cast(pl.Float64).alias("size"))["size"]
-    return float((sizes**2).sum() / sizes.sum()) if len(sizes) else 1.0
+    sizes = recent.events.group_by(together).len()["len"].to_numpy().astype(np.float64)
+    return float(np.sum(sizes**2) / np.sum(sizes)) if len(sizes) else 1.0
 
 
 def _beside_usual(recent: Recent, column: str) -> pl.DataFrame:
