@@ -43,7 +43,7 @@ def create_app(
         lifespan: What to open before the first request and close after the last.
         api_key: What `KEY_HOLDER` routes ask for.
         content_policy: Content-Security-Policy of every answer.
-        shortcuts: What answers before the routes do, see `apps.chassis.shortcut`.
+        shortcuts: What is asked before the routes are; each passes on what it does not answer.
 
     Raises:
         UndeclaredAccess: A route does not say who may call it.

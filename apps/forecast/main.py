@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from apps.chassis.app import create_app
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
-from apps.chassis.shortcut import Shortcut
 from apps.forecast.routes import (
     category_router,
     forecast_router,
@@ -21,6 +20,7 @@ from apps.forecast.routes import (
 from apps.forecast.served import Served
 from apps.forecast.serving import Serving
 from apps.forecast.settings import ForecastSettings
+from apps.forecast.shortcut import Shortcut
 
 
 def create(settings: ForecastSettings) -> FastAPI:

@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from apps.chassis.access import ANYONE, KEY_HOLDER
 from apps.chassis.problems import Problem, shown
-from apps.chassis.shortcut import Headers
 from apps.forecast.live import SentHistories, live_answers
 from apps.forecast.schemas import (
     MAX_PAGE,
@@ -30,6 +29,7 @@ from apps.forecast.schemas import (
 )
 from apps.forecast.served import Served
 from apps.forecast.serving import Serving
+from apps.forecast.shortcut import Headers
 from ml.events import TEXT_LENGTH, canonical_product_id
 from ml.forecasting import encoded
 
@@ -100,7 +100,7 @@ def forecast_router(serving: Serving, served: Served) -> APIRouter:
 
 
 def ready_forecast(serving: Serving, served: Served, product_id: str) -> tuple[bytes, Headers] | None:
-    """The answer and headers of `GET /forecast/{product_id}` where there is one, for `apps.chassis.shortcut`."""
+    """The answer and headers of `GET /forecast/{product_id}` where there is one, for `apps.forecast.shortcut`."""
     name, loaded = canonical_product_id(product_id), serving.now
     answer = None if loaded is None else loaded.snapshot.answers.get(name)
     if loaded is None or answer is None or len(product_id) > TEXT_LENGTH:

@@ -9,7 +9,7 @@ from fastapi.params import Depends
 from starlette.types import Message, Receive, Scope, Send
 
 from apps.chassis.access import ANYONE, KEY_HOLDER
-from apps.chassis.shortcut import Headers, Shortcut
+from apps.forecast.shortcut import Headers, Shortcut
 
 
 def routes(*rules: Depends) -> Any:
