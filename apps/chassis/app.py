@@ -49,7 +49,7 @@ def create_app(
         keys: What they ask for, where there are more.
         browser_paths: Where pages of the origins of browser keys may post.
         content_policy: Content-Security-Policy of every answer.
-        shortcuts: What answers before the routes do.
+        shortcuts: What is asked before the routes are; each passes on what it does not answer.
 
     Raises:
         UndeclaredAccess: A route does not say who may call it.
