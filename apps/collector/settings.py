@@ -80,7 +80,8 @@ class CollectorSettings(ServiceSettings):
         """The key of the pseudonyms; on a laptop a file beside the inbox, made once.
 
         Raises:
-            BadPseudonymKey: The key or its file is too short or cannot be read.
+            BadPseudonymKey: There is none, or it or its file is too short or cannot be read.
         """
         given = None if self.pseudonym_key is None else self.pseudonym_key.get_secret_value()
-        return read_key(given, self.pseudonym_key_file, self.inbox.parent / KEY_FILE)
+        beside = self.inbox.parent / KEY_FILE if isinstance(self.inbox, Path) else None
+        return read_key(given, self.pseudonym_key_file, beside)

@@ -6,9 +6,9 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from ml.lake import Lake
-from ml.panel import PARTS, PanelReport, build_panel, closed_month, merge_panel, parts_of, take_panel
+from ml.panel import PanelReport, build_panel, closed_month, merge_panel, parts_of, take_panel
 from ml.panel_check import check_totals
-from ml.panel_parts import Shard
+from ml.panel_parts import PARTS, Shard
 from ml.settings import MlSettings
 from ml.verbs import Answer
 

@@ -82,12 +82,12 @@ def test_a_reader_misses_no_row_that_is_committed_later(
 ) -> None:
     """Every commit takes a random while; without the writers' lock the reader passes rows over, and this sees it."""
 
-    def slower(source: str, accepted_at: str) -> str:
+    def slower(accepted_at: str) -> str:
         slow = "DO $$ BEGIN PERFORM pg_sleep(random() * 0.02); END $$; COMMIT"
-        text = insertion(source, accepted_at).replace("COMMIT", slow)
+        text = insertion(accepted_at).replace("COMMIT", slow)
         return text if locked else text.replace(LOCK, "SELECT 1")
 
-    assert LOCK in insertion("s", "t")
+    assert LOCK in insertion("t")
     monkeypatch.setattr("ml.postgresql_inbox.insertion", slower)
 
     def write(name: str) -> None:

@@ -17,14 +17,14 @@ from ml.event_store import Inbox, Receipt, Row
 class Eager(Inbox):
     """Answers at once and writes later, each event in a commit of its own."""
 
-    def keep(self, rows: Sequence[Row], source: str) -> list[Receipt]:
-        threading.Thread(target=self._later, args=(rows, source), daemon=True).start()
+    def keep(self, rows: Sequence[Row]) -> list[Receipt]:
+        threading.Thread(target=self._later, args=(rows,), daemon=True).start()
         return [Receipt(row.event_id, "accepted") for row in rows]
 
-    def _later(self, rows: Sequence[Row], source: str) -> None:
+    def _later(self, rows: Sequence[Row]) -> None:
         for row in rows:
             time.sleep(0.01)
-            super().keep([row], source)
+            super().keep([row])
 
 
 def eagerly(location: Path, *_: Any, **__: Any) -> Inbox:

@@ -23,7 +23,7 @@ class Slow(EventStore):
         self.commits: list[list[str]] = []
         self.closed, self.error = 0, ""
 
-    def keep(self, rows: Sequence[Row], source: str) -> list[Receipt]:
+    def keep(self, rows: Sequence[Row]) -> list[Receipt]:
         self.begun.set()
         assert self.let.wait(10)
         if self.error:
@@ -50,7 +50,7 @@ def named(*ids: str) -> list[Event]:
 
 async def held(writer: InboxWriter, store: Slow, *ids: str) -> asyncio.Task[list[Receipt]]:
     """A request whose write has begun and does not end until the store is let."""
-    task = asyncio.create_task(writer.append(named(*ids)))
+    task = asyncio.create_task(writer.append(named(*ids), "test"))
     assert await asyncio.to_thread(store.begun.wait, 10)
     return task
 
@@ -61,7 +61,9 @@ def test_requests_that_come_during_a_commit_share_the_next_and_get_their_own_rec
     async def story() -> list[list[Receipt]]:
         writer = InboxWriter(lambda: store, Limits())
         first = await held(writer, store, "a")
-        others = [asyncio.create_task(writer.append(named(*ids))) for ids in (["b", "c"], ["b"], ["d"])]
+        others = [
+            asyncio.create_task(writer.append(named(*ids), "test")) for ids in (["b", "c"], ["b"], ["d"])
+        ]
         await asyncio.sleep(0)
         store.let.set()
         answers = await asyncio.gather(first, *others)
@@ -88,12 +90,12 @@ def test_more_than_may_wait_is_refused_at_once_and_room_is_used_again(limits: Li
         first = await held(writer, store, "a", "b")
         started = time.monotonic()
         with pytest.raises(StoreUnavailable, match="already wait for the inbox; none of these were kept"):
-            await writer.append(named("c", "d"))
+            await writer.append(named("c", "d"), "test")
         assert time.monotonic() - started < 1
         store.let.set()
         await first
-        await writer.append(named("c", "d"))
-        await writer.append(named(*(f"alone-{number}" for number in range(20))))  # the only one may be large
+        await writer.append(named("c", "d"), "test")
+        await writer.append(named(*(f"alone-{number}" for number in range(20))), "test")  # the only one may be large
         await writer.close()
 
     asyncio.run(story())
@@ -106,11 +108,11 @@ def test_a_late_request_hears_that_nothing_was_kept_or_that_it_is_not_known() ->
     async def story() -> list[str]:
         writer = InboxWriter(lambda: store, Limits(seconds=0.1))
         being_written = await held(writer, store, "a")
-        waiting = asyncio.create_task(writer.append(named("b")))
+        waiting = asyncio.create_task(writer.append(named("b"), "test"))
         said = await asyncio.gather(being_written, waiting, return_exceptions=True)
         assert await writer.check() == "the inbox did not answer within 0.1 s; none of these events were kept"
         store.let.set()
-        await writer.append(named("c"))
+        await writer.append(named("c"), "test")
         await writer.close()
         return [str(one) for one in said]
 
@@ -132,7 +134,7 @@ def test_a_store_that_failed_is_closed_and_opened_again_and_all_of_its_group_hea
         broken.let.set()
         said = await asyncio.gather(first, return_exceptions=True)
         assert await writer.check() is None
-        await writer.append(named("a"))
+        await writer.append(named("a"), "test")
         await writer.close()
         return tuple(said)
 
@@ -148,11 +150,11 @@ def test_who_hangs_up_makes_room_and_is_not_written() -> None:
     async def story() -> None:
         writer = InboxWriter(lambda: store, Limits(events=2))
         first = await held(writer, store, "a")
-        gone = asyncio.create_task(writer.append(named("b")))
+        gone = asyncio.create_task(writer.append(named("b"), "test"))
         await asyncio.sleep(0.01)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
-        stays = asyncio.create_task(writer.append(named("c")))
+        stays = asyncio.create_task(writer.append(named("c"), "test"))
         await asyncio.sleep(0.01)
         store.let.set()
         await asyncio.gather(first, stays)
