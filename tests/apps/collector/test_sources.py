@@ -182,7 +182,7 @@ def test_no_file_of_a_real_collector_holds_who_bought(tmp_path: Path) -> None:
     """Inbox, its write-ahead log and both outputs of the process, after accepted and refused events."""
     variables = {"COLLECTOR_INBOX": str(tmp_path / "inbox.sqlite"), "COLLECTOR_API_KEY": "k" * 16}
     with listener() as bound, running("apps.collector", variables, bound) as process:
-        with httpx.Client(base_url=process.url, headers={"X-API-Key": "k" * 16}) as http:
+        with httpx.Client(base_url=process.url, headers={"X-API-Key": "k" * 16}, timeout=30) as http:
             assert http.post("/events", json=event(**PERSON)).status_code == 202
             for bad in [*BAD.values(), *TOLD_TO_THE_SENDER]:
                 http.post("/events", json=bad)
