@@ -231,7 +231,11 @@ def read_parts(folders: Sequence[Path]) -> Made:
 
 
 def _scan(paths: Sequence[Path]) -> pl.LazyFrame:
-    return pl.scan_parquet(paths, hive_partitioning=False) if paths else pl.LazyFrame(schema=CONDENSED_SCHEMA)
+    return (
+        pl.scan_parquet(list(paths), hive_partitioning=False)
+        if paths
+        else pl.LazyFrame(schema=CONDENSED_SCHEMA)
+    )
 
 
 def _digest(named: object) -> str:

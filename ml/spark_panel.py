@@ -30,7 +30,7 @@ from ml.panel_parts import buckets_for, whole, write_part
 from ml.settings import MlSettings
 from ml.spark_result import Bucket, SparkResult
 
-_SPARK_TYPES: Final = {pl.String(): "string", pl.Int64(): "bigint", pl.Date(): "date"}
+_SPARK_TYPES: Final[dict[object, str]] = {pl.String(): "string", pl.Int64(): "bigint", pl.Date(): "date"}
 _CONDENSED: Final = ", ".join(
     f"{name} {_SPARK_TYPES.get(kind, 'timestamp')}" for name, kind in CONDENSED_SCHEMA.items()
 )
