@@ -9,11 +9,11 @@ refuses the panel, whatever became of the job.
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
@@ -30,7 +30,7 @@ from ml.panel_parts import buckets_for, whole, write_part
 from ml.settings import MlSettings
 from ml.spark_result import Bucket, SparkResult
 
-_SPARK_TYPES: Final[Mapping[Any, str]] = {pl.String(): "string", pl.Int64(): "bigint", pl.Date(): "date"}
+_SPARK_TYPES: Final[dict[object, str]] = {pl.String(): "string", pl.Int64(): "bigint", pl.Date(): "date"}
 _CONDENSED: Final = ", ".join(
     f"{name} {_SPARK_TYPES.get(kind, 'timestamp')}" for name, kind in CONDENSED_SCHEMA.items()
 )
