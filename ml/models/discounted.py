@@ -77,7 +77,8 @@ def _posterior(likelihood: Floats, shares: Floats) -> Floats:
     total = np.zeros(len(weights))
     for i in range(weights.shape[1]):
         total = total + weights[:, i]
-    return weights / total[:, np.newaxis]
+    posterior: Floats = weights / total[:, np.newaxis]
+    return posterior
 
 
 def _means(units: Floats) -> tuple[Floats, Floats]:
