@@ -90,8 +90,8 @@ class Blend:
 
     Calibrated `lightgbm_quantile` in the season of the category; a negative binomial, and past residuals, around a
     weighted mean of all members; `empirical` as it was and in that season. With a plan trees and `empirical` see that
-    instead, and distributions are four. The weights of members have the least squared error, and the shares of the distributions a
-    small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
+    instead, and distributions are four. The weights of members have the least squared error, and the shares of the
+    distributions a small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
 
     Attributes:
         members: Fitted members with weight; those that are distributions first.
