@@ -1,4 +1,4 @@
-"""Four ways to a distribution, averaged: boosted quantiles, counts, residuals and the product's own months."""
+"""Ways to a distribution, averaged: boosted quantiles, counts, residuals and the product's own months."""
 
 from __future__ import annotations
 
@@ -86,14 +86,15 @@ _COUNTED: Final = CLASSES.index("intermittent")
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """The average of four distributions, level by level (Vincent 1912), calibrated.
+    """The average of five distributions, level by level (Vincent 1912), calibrated.
 
-    Calibrated `lightgbm_quantile`; a negative binomial, and past residuals, around a weighted mean of all members; and
-    `empirical`. The weights of members have the least squared error, and the shares of the distributions a
-    small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
+    Calibrated `lightgbm_quantile` in the season of the category; a negative binomial, and past residuals, around a
+    weighted mean of all members; `empirical` as it was and in that season. With a plan trees and `empirical` see that
+    instead, and distributions are four. The weights of members have the least squared error, and the shares of the
+    distributions a small pinball loss, in forecasts of earlier months. The expected units are the weighted mean.
 
     Attributes:
-        members: Fitted members with weight; the first two candidates first.
+        members: Fitted members with weight; those that are distributions first.
         weights: One per member, of the mean.
         calibrations: One per name in `PARTS`.
         shares: Of `PARTS` and then of own months in the average.
@@ -130,9 +131,8 @@ class Blend:
             Calibration.fit(kind, [month.part(name) for month in months]) for name, kind in PARTS.items()
         )
         parts = [_parts(month, calibrations) for month in months]
-        shares = _shares(
-            months, parts, np.full(len(PARTS) + leading - 1, 1 / (len(PARTS) + leading - 1)), seed
-        )
+        count = len(PARTS) + leading - 1
+        shares = _shares(months, parts, np.full(count, 1 / count), seed)
         blended = [
             Hindcast(month.history, Prediction(month.mean, tidy(average(levels, shares))), month.actual)
             for month, levels in zip(months, parts, strict=True)
