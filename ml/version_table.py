@@ -22,7 +22,7 @@ HISTORY_TABLES: Final = ("panel", "plan", "stock")
 EVENT_TABLES: Final = ("events", "set_aside")
 """What a panel is built from."""
 
-READ_TABLES: Final = (*EVENT_TABLES, *HISTORY_TABLES, "quarantine")
+READ_TABLES: Final = (*EVENT_TABLES, *HISTORY_TABLES, "quarantine", "quality_reports")
 """Every table that a panel, a training or a forecast reads; a model is kept with counts of the quarantine."""
 
 Reason = Literal["erasure", "retention"]
