@@ -78,6 +78,12 @@ PARTS: Final[Mapping[str, Uncertainty]] = {
 }
 """The distributions that are calibrated, and how; those of products' own months stay as they are."""
 
+
+def start(own: int) -> Floats:
+    """Shares before any evidence: each of `PARTS`, and distributions of own months together, weigh the same."""
+    return np.array([1.0] * len(PARTS) + [1.0 / own] * own) / (len(PARTS) + 1)
+
+
 _LAST: Final = "last"
 
 _COUNTED: Final = CLASSES.index("intermittent")
@@ -131,8 +137,7 @@ class Blend:
             Calibration.fit(kind, [month.part(name) for month in months]) for name, kind in PARTS.items()
         )
         parts = [_parts(month, calibrations) for month in months]
-        count = len(PARTS) + leading - 1
-        shares = _shares(months, parts, np.full(count, 1 / count), seed)
+        shares = _shares(months, parts, start(leading - 1), seed)
         blended = [
             Hindcast(month.history, Prediction(month.mean, tidy(average(levels, shares))), month.actual)
             for month, levels in zip(months, parts, strict=True)
@@ -233,11 +238,11 @@ def _parts(month: _Month, calibrations: Sequence[Calibration]) -> list[Floats]:
     return [trees, counts, residuals, *(own.levels for own in month.own)]
 
 
-def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], start: Floats, seed: int) -> Floats:
+def _shares(months: Sequence[_Month], parts: Sequence[Sequence[Floats]], before: Floats, seed: int) -> Floats:
     if not months:
-        return start
+        return before
     use = [month.part("trees").settled for month in months]
-    levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(start))]
+    levels = [np.concatenate([p[i][u] for p, u in zip(parts, use, strict=True)]) for i in range(len(before))]
     actual = np.concatenate([month.actual[u] for month, u in zip(months, use, strict=True)])
     scales = np.concatenate([month.scale[u] for month, u in zip(months, use, strict=True)])
-    return level_shares(np.stack(levels), actual, scales, start, seed)
+    return level_shares(np.stack(levels), actual, scales, before, seed)

@@ -15,7 +15,7 @@ from ml.history import History
 
 Floats = NDArray[np.float64]
 
-RIDGE: Final = 0.1
+RIDGE: Final = 0.3
 LARGEST_TARGET: Final = 10.0
 """A month of more than ten times the usual units teaches no more than one of ten."""
 

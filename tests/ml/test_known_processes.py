@@ -87,6 +87,6 @@ def test_a_mean_that_shares_season_trend_and_dispersion_comes_nearer() -> None:
 @pytest.mark.soak
 def test_the_recipe_of_choice_comes_near_the_oracle() -> None:
     found = told({"blend": Blend}, products=1000, months=36, origins=6)["blend"]
-    assert 1.0 < found["loss"] < 1.045
+    assert 1.0 < found["loss"] < 1.05
     assert found["gap"] < 0.01
     assert abs(found["bias"]) < 0.03
