@@ -95,7 +95,9 @@ def test_more_than_may_wait_is_refused_at_once_and_room_is_used_again(limits: Li
         store.let.set()
         await first
         await writer.append(named("c", "d"), "test")
-        await writer.append(named(*(f"alone-{number}" for number in range(20))), "test")  # the only one may be large
+        await writer.append(
+            named(*(f"alone-{number}" for number in range(20))), "test"
+        )  # the only one may be large
         await writer.close()
 
     asyncio.run(story())
