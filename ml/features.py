@@ -78,7 +78,7 @@ def category_totals(history: History) -> CategoryTotals:
     totals = np.zeros((len(names), history.T))
     for t in range(history.T):
         totals[:, t] = np.bincount(code, weights=_known(history.units[:, t]), minlength=len(names))
-    if not history.plan:
+    if not history.plan and history.T:
         phases = np.append(history.phases, history.next_phase)
         return CategoryTotals(names, totals, paths=category_paths(totals, phases, history.season))
     if "price_cents" not in history.plan:

@@ -13,19 +13,26 @@ from starlette.responses import Response
 
 from apps.chassis.problems import Problem, invalid_fields, unavailable
 from ml.errors import (
+    BadCustomer,
     BadEvents,
+    BadKeepFile,
     BadPanel,
+    BadQuestion,
     BundleRefused,
     IdConflict,
     ImpossibleEconomics,
+    LakeMoved,
     MlError,
     ModelNotFound,
     NoDemand,
     NotEnoughHistory,
+    PartsMissing,
     QualityGateFailed,
     SnapshotNotFound,
     StoreUnavailable,
+    UnknownDataVersion,
     UnknownProduct,
+    VersionGone,
 )
 
 log = logging.getLogger(__name__)
@@ -34,13 +41,20 @@ STATUS: Mapping[type[MlError], HTTPStatus] = MappingProxyType(
     {
         BadEvents: HTTPStatus.UNPROCESSABLE_ENTITY,
         BadPanel: HTTPStatus.UNPROCESSABLE_ENTITY,
+        BadKeepFile: HTTPStatus.UNPROCESSABLE_ENTITY,
+        BadCustomer: HTTPStatus.UNPROCESSABLE_ENTITY,
+        BadQuestion: HTTPStatus.UNPROCESSABLE_ENTITY,
+        PartsMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
         QualityGateFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
         NotEnoughHistory: HTTPStatus.UNPROCESSABLE_ENTITY,
         ImpossibleEconomics: HTTPStatus.UNPROCESSABLE_ENTITY,
         NoDemand: HTTPStatus.UNPROCESSABLE_ENTITY,
         UnknownProduct: HTTPStatus.NOT_FOUND,
+        UnknownDataVersion: HTTPStatus.NOT_FOUND,
+        VersionGone: HTTPStatus.GONE,
         IdConflict: HTTPStatus.CONFLICT,
         StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+        LakeMoved: HTTPStatus.SERVICE_UNAVAILABLE,
         ModelNotFound: HTTPStatus.SERVICE_UNAVAILABLE,
         SnapshotNotFound: HTTPStatus.SERVICE_UNAVAILABLE,
         BundleRefused: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -17,7 +17,7 @@ def test_each_model_gets_its_snapshot_and_a_missing_one_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, shop = MlSettings(state=tmp_path), small_shop()
-    monkeypatch.setattr(publishing, "load_history", lambda *_: shop)
+    monkeypatch.setattr(publishing, "noted_history", lambda *_: shop)
     monkeypatch.setattr(publishing, "open_month", lambda *_: {"unknown": "a test"})
     store = ModelStore(settings.model_store)
     naive, ses = (store.put_bundle(bundle_bytes(shop, name)) for name in ("naive", "ses"))
