@@ -70,7 +70,7 @@ $(SPARK)/.ready: requirements/spark.txt | $(READY)
 
 test-system: $(READY) $(GO_TOOLS) $(SPARK)/.ready ## Tests with Debian's Prometheus, Chromium and Java (installs them)
 	tests/system/install
-	$(BIN)/pytest -m system
+	$(BIN)/pytest -m 'system and not soak'
 
 test-cluster: $(READY) $(GO_TOOLS) ## Tests on the Kubernetes that KUBECONFIG names
 	$(BIN)/pytest -m 'cluster and not soak'
