@@ -29,6 +29,7 @@ from pg8000.native import Connection
 from ml.event_store import Inbox, Row, rows_of
 from ml.events import Event
 from ml.postgresql_inbox import COPY, SENT, PostgresqlInbox, copy_text, insertion, session
+from tests.apps.collector.senders import PSEUDONYM_KEY
 from tests.apps.process import listener, running
 from tests.postgresql import OWNER, Server, postgresql
 
@@ -125,7 +126,12 @@ def _plain(port: int) -> socket.socket:
 @contextmanager
 def collector(inbox: str) -> Iterator[int]:
     """The service as a process; its port."""
-    variables = {"COLLECTOR_INBOX": inbox, "COLLECTOR_API_KEY": KEY, "COLLECTOR_LOG_LEVEL": "warning"}
+    variables = {
+        "COLLECTOR_INBOX": inbox,
+        "COLLECTOR_API_KEY": KEY,
+        "COLLECTOR_PSEUDONYM_KEY": PSEUDONYM_KEY,
+        "COLLECTOR_LOG_LEVEL": "warning",
+    }
     with listener() as bound, running("apps.collector", variables, bound) as process:
         yield process.port
 

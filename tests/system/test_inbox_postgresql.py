@@ -20,7 +20,7 @@ from ml.lake import Lake
 from ml.postgresql_inbox import PostgresqlInbox, insertion
 from ml.settings import MlSettings
 from tests.apps.collector.campaign import Campaign, postgresql_ids
-from tests.apps.collector.senders import KEY, NO_FAULTS, faults, sending
+from tests.apps.collector.senders import KEY, NO_FAULTS, PSEUDONYM_KEY, faults, sending
 from tests.apps.process import listener, running
 from tests.ml.racing_writers import each_event_thrice
 from tests.ml.test_events import event
@@ -218,6 +218,7 @@ def test_a_database_that_falls_silent_costs_no_memory_and_no_request_its_deadlin
     variables = {
         "COLLECTOR_INBOX": str(url),
         "COLLECTOR_API_KEY": KEY,
+        "COLLECTOR_PSEUDONYM_KEY": PSEUDONYM_KEY,
         "COLLECTOR_WRITE_TIMEOUT_SECONDS": str(deadline_seconds),
     }
     with listener() as bound, running("apps.collector", variables, bound) as process:

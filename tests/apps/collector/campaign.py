@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.apps.collector.senders import KEY, Senders, faults, sending
+from tests.apps.collector.senders import KEY, PSEUDONYM_KEY, Senders, faults, sending
 from tests.apps.process import listener, running
 from tests.postgresql import Server, postgresql
 
@@ -54,7 +54,12 @@ class Campaign:
     def __init__(self, inbox: str, ids: Ids, seed: int, module: str = "apps.collector") -> None:
         self._ids, self._module = ids, module
         self._chance, self._seed = random.Random(seed), seed  # noqa: S311
-        self._variables = {"COLLECTOR_INBOX": inbox, "COLLECTOR_API_KEY": KEY, "COLLECTOR_LOG_LEVEL": "error"}
+        self._variables = {
+            "COLLECTOR_INBOX": inbox,
+            "COLLECTOR_API_KEY": KEY,
+            "COLLECTOR_PSEUDONYM_KEY": PSEUDONYM_KEY,
+            "COLLECTOR_LOG_LEVEL": "error",
+        }
         self.found: Counter[str] = Counter()
         self.refusals: list[str] = []
         self.acknowledged = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 KEY = "k" * 16
+PSEUDONYM_KEY = "p" * 32
 HEADERS = {"X-API-Key": KEY, "Content-Type": "application/json"}
 LARGEST_BATCH = 40
 PATIENCE_SECONDS = 15.0
