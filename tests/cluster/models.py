@@ -57,10 +57,10 @@ class Models:
         self._ml("synthesize", "--out", str(events), "--products", str(_PRODUCTS), "--months", str(_MONTHS))
         self._ml("ingest", "--events", str(events))
         self._ml("panel")
-        self._ml("quality", "--as-of", "newest")
 
     def trained(self) -> Model:
         """The best candidate as challenger, with its forecasts."""
+        self._ml("quality", "--as-of", "newest")
         done = self._ml("train")
         self._ml("forecast", "--model", "challenger")
         return Model(done["version"], done["sha256"])
