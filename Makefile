@@ -60,15 +60,15 @@ demo: $(READY) ## The whole loop: events, forecast, decision, promotion, revert,
 test: $(READY) $(GO_TOOLS) ## All tests that need no system package; COVERAGE=1 asserts that of branches
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not system and not cluster and not soak' $(if $(COVERAGE),--cov --cov-report=term)
 
-SPARK := .venv/spark
-$(SPARK)/.ready: requirements/spark.txt | $(READY)
-	@echo 'test-system: locked libraries of the Spark job into ./$(SPARK)' >&2
+# A venv of its own with the locked libraries of one extra.
+.venv/%/.ready: requirements/%.txt | $(READY)
+	@echo '$@: locked libraries into ./.venv/$*' >&2
 	@uv=$$(command -v uv || echo .venv/uv/bin/uv) && \
-	"$$uv" venv -q --allow-existing --python '$(PYTHON)' $(SPARK) && \
-	"$$uv" pip sync -q --python $(SPARK)/bin/python --require-hashes requirements/spark.txt
+	"$$uv" venv -q --allow-existing --python '$(PYTHON)' .venv/$* && \
+	"$$uv" pip sync -q --python .venv/$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
-test-system: $(READY) $(GO_TOOLS) $(SPARK)/.ready ## Tests with Debian's Prometheus, Chromium and Java (installs them)
+test-system: $(READY) $(GO_TOOLS) .venv/spark/.ready ## Tests with Debian's Prometheus, Chromium and Java (installs them)
 	tests/system/install
 	$(BIN)/pytest -m 'system and not soak'
 
@@ -99,16 +99,8 @@ lock: $(READY) ## Lock every extra with hashes after a change in pyproject.toml
 	"$$uv" pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --extra "$$image" pyproject.toml -o "requirements/$$image.txt" || exit; done
 
-BENCH := .venv/bench
-$(BENCH)/.ready: requirements/bench.txt | $(READY)
-	@echo 'accuracy: locked libraries to compare with into ./$(BENCH)' >&2
-	@uv=$$(command -v uv || echo .venv/uv/bin/uv) && \
-	"$$uv" venv -q --allow-existing --python '$(PYTHON)' $(BENCH) && \
-	"$$uv" pip sync -q --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
-	@touch $@
-
-accuracy: $(BENCH)/.ready ## Forecasts beside those of libraries, written to docs/accuracy.md; DATA=folder of panels
-	$(BENCH)/bin/python -W ignore -m benchmarks.accuracy $(if $(DATA),--data '$(DATA)')
+accuracy: .venv/bench/.ready ## Forecasts beside those of libraries, written to docs/accuracy.md; DATA=folder of panels
+	.venv/bench/bin/python -W ignore -m benchmarks.accuracy $(if $(DATA),--data '$(DATA)')
 
 clean: ## Remove what the targets made: .venv, .bin, .demo and caches
 	rm -rf .venv .bin .demo .accuracy .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ml.errors import StoreUnavailable
 from ml.events import Event
@@ -88,21 +88,27 @@ class EventStore(ABC):
         error nothing was kept, unless its text says that this is not known: sending again then tells.
         """
 
-    @abstractmethod
     def after(self, seq: int, limit: int) -> list[StoredEvent]:
         """Up to `limit` events accepted after `seq`, oldest first."""
+        columns = "SELECT seq, body, source, accepted_at FROM events"
+        rows = self._rows(f"{columns} WHERE seq > {seq:d} ORDER BY seq LIMIT {limit:d}")
+        return [_stored_event(*row) for row in rows]
 
-    @abstractmethod
     def last_seq(self) -> int:
         """The newest `seq`, 0 when nothing was accepted yet."""
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
 
-    @abstractmethod
     def count(self) -> int:
         """Accepted events."""
+        return int(self._rows("SELECT count(*) FROM events")[0][0])
 
     @abstractmethod
     def close(self) -> None:
         """Give the file or connection back; the store is not usable afterwards."""
+
+    @abstractmethod
+    def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
+        """What a query finds."""
 
 
 class Inbox(EventStore):
@@ -157,21 +163,6 @@ class Inbox(EventStore):
             )
         return receipts(rows, known)
 
-    def after(self, seq: int, limit: int) -> list[StoredEvent]:
-        """Up to `limit` events accepted after `seq`, oldest first."""
-        rows = self._rows(
-            "SELECT seq, body, source, accepted_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit
-        )
-        return [stored_event(*row) for row in rows]
-
-    def last_seq(self) -> int:
-        """The newest `seq`, 0 when nothing was accepted yet."""
-        return int(self._rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
-
-    def count(self) -> int:
-        """Accepted events."""
-        return int(self._rows("SELECT count(*) FROM events")[0][0])
-
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -197,9 +188,9 @@ class Inbox(EventStore):
                 )
             return str(db.execute("SELECT value FROM identity").fetchone()[0])
 
-    def _rows(self, statement: str, *values: int) -> list[tuple[int, str, str, str]]:
+    def _rows(self, statement: str) -> list[Any]:
         with self._lock, self._errors():
-            return self._db.execute(statement, values).fetchall()
+            return self._db.execute(statement).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -274,6 +265,6 @@ def _status(before: str | None, content_hash: str) -> Status:
     return "duplicate" if before == content_hash else "conflict"
 
 
-def stored_event(seq: int, body: str, source: str, accepted_at: str) -> StoredEvent:
+def _stored_event(seq: int, body: str, source: str, accepted_at: str) -> StoredEvent:
     """What a row of the table says."""
     return StoredEvent(seq, Event.model_validate_json(body), source, datetime.fromisoformat(accepted_at))

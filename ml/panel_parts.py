@@ -27,6 +27,9 @@ from ml.months import shop_month
 from ml.outliers import learned_from, set_aside
 from ml.panel_frame import CONDENSED_SCHEMA, condensed, panel_of_condensed, products_without_row
 
+PARTS: Final = ".panel"
+"""Folder beside the lake's tables. It holds copies of events until the next panel: an erasure removes it."""
+
 FORMAT: Final = 1
 """Raised when a part of the same name would have other content."""
 
@@ -42,10 +45,6 @@ def buckets_for(events: int) -> int:
     """A power of two, so that a growing lake seldom has all its parts made anew."""
     few = min(FEW_BUCKETS, math.ceil(events / FEW_EVENTS))
     return 1 << (max(1, few, math.ceil(events / EVENTS_IN_BUCKET)) - 1).bit_length()
-
-
-PARTS: Final = ".panel"
-"""Folder beside the lake's tables. It holds copies of events until the next panel: an erasure removes it."""
 
 
 @dataclass(frozen=True)

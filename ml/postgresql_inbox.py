@@ -16,7 +16,7 @@ from pg8000.exceptions import DatabaseError, Error
 from pg8000.native import Connection, literal
 
 from ml.errors import StoreUnavailable
-from ml.event_store import EventStore, Receipt, Row, StoredEvent, first_rows, receipts, stored_event, utc_now
+from ml.event_store import EventStore, Receipt, Row, first_rows, receipts, utc_now
 from ml.inbox_location import DatabaseUrl, Password
 from ml.inbox_schema import missing_columns
 
@@ -122,20 +122,6 @@ class PostgresqlInbox(EventStore):
             with self._errors(_NOTHING_KEPT, _FATE_UNKNOWN):
                 _, *known = self._run(moving)
         return receipts(rows, dict(known))
-
-    def after(self, seq: int, limit: int) -> list[StoredEvent]:
-        """Up to `limit` events accepted after `seq`, oldest first."""
-        columns = "SELECT seq, body, source, accepted_at FROM events"
-        rows = self._rows(f"{columns} WHERE seq > {seq:d} ORDER BY seq LIMIT {limit:d}")
-        return [stored_event(*row) for row in rows]
-
-    def last_seq(self) -> int:
-        """The newest `seq`, 0 when nothing was accepted yet."""
-        return int(self._rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
-
-    def count(self) -> int:
-        """Accepted events."""
-        return int(self._rows("SELECT count(*) FROM events")[0][0])
 
     def close(self) -> None:
         """Give the connection back."""

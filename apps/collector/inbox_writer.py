@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -16,7 +17,14 @@ from ml.events import Event
 
 GROUP_EVENTS = 2000
 """A commit takes the requests that wait, until it has this many events."""
-_INLINE_EVENTS = 16  # more are made into rows in a thread, so that other requests go on
+_INLINE_EVENTS = 16
+
+Result = TypeVar("Result")
+
+
+async def beside_the_loop(work: Callable[[], Result], events: int) -> Result:
+    """What the work gives; in a thread if it is about many events, so that other requests go on."""
+    return work() if events <= _INLINE_EVENTS else await run_sync(work)
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,7 @@ class InboxWriter:
             StoreUnavailable: Too much waits, the deadline passed or the store failed. Nothing of `events` was
                 kept, unless the text says that this is not known; sending again is safe in any case.
         """
-        few = len(events) <= _INLINE_EVENTS
-        rows = rows_of(events, source) if few else await run_sync(rows_of, events, source)
+        rows = await beside_the_loop(partial(rows_of, events, source), len(events))
         request = _Request(rows, asyncio.get_running_loop().create_future())
         self._admit(request)
         try:

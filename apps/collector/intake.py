@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from anyio.to_thread import run_sync
 from pydantic import ValidationError
 
 from apps.chassis.problems import invalid_fields, refused_field
 from apps.collector.formats import Refused
+from apps.collector.inbox_writer import beside_the_loop
 from apps.collector.schemas import EventStatus
 from ml.errors import BadEvents, IdConflict
 from ml.event_store import Receipt
@@ -19,7 +19,6 @@ from ml.pseudonym import PERSONAL, pseudonymised
 HIDDEN = "not shown"
 SHOWN_FIELDS = frozenset(Event.model_fields) - frozenset(PERSONAL)
 """Fields whose refused values a reason may show; others may hold what names a person."""
-_INLINE_EVENTS = 16  # more are judged in a thread, so that other requests go on
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,7 @@ def _discreet(error: Any) -> dict[str, Any]:
 
 async def judge_all(sent: Sequence[Any], judge: Judge) -> list[Event | Refused]:
     """Each element of a batch, in the order they were sent."""
-
-    def each() -> list[Event | Refused]:
-        return [judge(item) for item in sent]
-
-    return each() if len(sent) <= _INLINE_EVENTS else await run_sync(each)
+    return await beside_the_loop(lambda: [judge(item) for item in sent], len(sent))
 
 
 def statuses(judged: Sequence[Event | Refused], receipts: Sequence[Receipt]) -> list[EventStatus]:

@@ -80,21 +80,13 @@ def repeated(recent: Recent) -> Check:
 def unseen_products(recent: Recent) -> Check:
     """Share of a day's events of products that were never seen before it."""
     bounds = recent.settings.unseen_products_warn, recent.settings.unseen_products_fail
-    rows = recent.events.filter("new_product").group_by("day", "product_id").agg(pl.len().alias("events"))
-    said = "are of products never seen before"
-    return _share(
-        "unseen_products", recent, recent.events, "new_product", bounds=bounds, said=said, rows=rows
-    )
+    return _unseen(recent, "products", ("product_id", "new_product"), bounds)
 
 
 def unseen_categories(recent: Recent) -> Check:
     """Share of a day's events of categories that were never seen before it."""
     bounds = recent.settings.unseen_categories_warn, recent.settings.unseen_categories_fail
-    rows = recent.events.filter("new_category").group_by("day", "category").agg(pl.len().alias("events"))
-    said = "are of categories never seen before"
-    return _share(
-        "unseen_categories", recent, recent.events, "new_category", bounds=bounds, said=said, rows=rows
-    )
+    return _unseen(recent, "categories", ("category", "new_category"), bounds)
 
 
 def price_jumps(recent: Recent) -> Check:
@@ -223,6 +215,14 @@ def _share(
         rows=rows,
         said=lambda value: f"{100 * value:.3g} % of the events, beyond what is usual, {said}",
     )
+
+
+def _unseen(recent: Recent, things: str, columns: tuple[str, str], bounds: Bounds) -> Check:
+    """Of things whose name is in the first column, new where the second says so."""
+    name, new = columns
+    rows = recent.events.filter(new).group_by("day", name).agg(pl.len().alias("events"))
+    said = f"are of {things} never seen before"
+    return _share(f"unseen_{things}", recent, recent.events, new, bounds=bounds, said=said, rows=rows)
 
 
 def _lines_together(recent: Recent) -> float:

@@ -19,8 +19,6 @@ from ml.models.boosting import QuantileTrees, TweedieTrees
 from ml.models.discounted import DiscountedMean
 from ml.models.empirical import Empirical
 from ml.models.ensemble import section
-from ml.models.intermittent import TeunterSyntetosBabai
-from ml.models.smoothing import MovingAverage
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +96,3 @@ class AdjustedEmpirical(Adjusted, inner=Empirical):
 
 class AdjustedDiscountedMean(Adjusted, inner=DiscountedMean):
     """Discounted means of the past as the coming month."""
-
-
-class AdjustedTeunterSyntetosBabai(Adjusted, inner=TeunterSyntetosBabai):
-    """TSB of the past as the coming month."""
-
-
-class AdjustedMovingAverage(Adjusted, inner=MovingAverage):
-    """Mean of the last three months as the coming one."""

@@ -4,12 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from apps.collector.inbox_writer import InboxWriter, Limits
 from ml.errors import StoreUnavailable
-from ml.event_store import EventStore, Receipt, Row, StoredEvent, receipts
+from ml.event_store import EventStore, Receipt, Row, receipts
 from ml.events import Event
 from tests.ml.test_events import event
 
@@ -31,13 +32,7 @@ class Slow(EventStore):
         self.commits.append([row.event_id for row in rows])
         return receipts(rows, {})
 
-    def after(self, seq: int, limit: int) -> list[StoredEvent]:
-        raise NotImplementedError
-
-    def last_seq(self) -> int:
-        raise NotImplementedError
-
-    def count(self) -> int:
+    def _rows(self, statement: str) -> list[Any]:
         raise NotImplementedError
 
     def close(self) -> None:
