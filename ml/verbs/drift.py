@@ -2,13 +2,24 @@
 
 import logging
 from argparse import Namespace
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
 
 from ml.bundle import unpack
-from ml.drift import judge, multiplied, write_report
+from ml.data_version import data_version_of
+from ml.drift.evidently_report import write_report
+from ml.drift.forecast_drift import multiplied
+from ml.drift.judging import judge
+from ml.drift.live_requests import first_day, live_requests
+from ml.drift.record import keep
+from ml.errors import StoreUnavailable
+from ml.history import History
 from ml.lake import Lake
-from ml.model_store import ModelStore
+from ml.model_store import DRIFT_PICTURE, ModelStore
 from ml.panel import load_history
 from ml.registry import Registry
+from ml.served import place_of_served, served_parts
 from ml.settings import MlSettings
 from ml.verbs import Answer
 
@@ -16,16 +27,41 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(options: Namespace, settings: MlSettings) -> Answer:
-    """Yes if there is no drift; too little data is a no."""
-    history = load_history(Lake(settings.lake), options.until)
+    """Yes if there is no drift; too little data is a no. What was found is kept, unless it was a what-if."""
+    lake, store = Lake(settings.lake), ModelStore.of(settings)
+    history = load_history(lake, options.until)
+    data_version = data_version_of(history)
     if options.multiply_units is not None:
         history = multiplied(history, options.multiply_units)
     model = Registry(settings).resolve(options.model)
-    bundle = unpack(ModelStore(settings.model_store).get_bundle(model.sha256), model.sha256)
-    report = judge(history, bundle)
+    found = judge(history, unpack(store.get_bundle(model.sha256), model.sha256))
+    told = {"model_version": model.version, **found.to_json()}
+    if options.multiply_units is None:
+        now = datetime.now(UTC)
+        said = keep(found, lake, store, model_version=model.version, data_version=data_version, now=now)
+        told |= asdict(said) | {"data_version": data_version.name}
+    if options.served is not None:
+        told["live_requests"] = _live_requests(options, history)
     if options.report is not None:
         write_report(history, options.report)
+        if options.multiply_units is None:
+            store.put_report(DRIFT_PICTURE, options.report.read_bytes())
     _LOG.info(
-        "drift_judged", extra={"answer": report.answer, "month": report.month, "model_version": model.version}
+        "drift_judged",
+        extra={
+            "answer": found.answer,
+            "month": found.forecasts.month,
+            "model_version": model.version,
+            "retrain": told.get("retrain"),
+        },
     )
-    return Answer({"model_version": model.version, **report.to_json()}, yes=report.answer == "no drift")
+    return Answer(told, yes=found.answer == "no drift")
+
+
+def _live_requests(options: Namespace, history: History) -> dict[str, Any]:
+    """Beside the verdict, which does not wait for it: a store that is away leaves it `unknown`."""
+    try:
+        parts = served_parts(place_of_served(options.served), first_day(datetime.now(UTC)))
+        return asdict(live_requests(history, parts))
+    except StoreUnavailable as error:
+        return {"unknown": str(error)}

@@ -1,4 +1,4 @@
-"""Drift: does the newest month still look like what the model knows?
+"""Forecast drift: does the newest month still look like what the model knows?
 
 The newest month is compared with forecasts made before it and with the month before, and how far it lies off
 is compared with how far earlier months lay off. A whole month is one observation: products of a shop rise and
@@ -6,30 +6,25 @@ fall together, so counting them as independent would find drift every month.
 """
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
-from ml import features
 from ml.bundle import Bundle
 from ml.distribution import Floats
-from ml.errors import StoreUnavailable
+from ml.drift.verdict import Answer
 from ml.evaluation import eligible
 from ml.features import category_totals
 from ml.history import History
 from ml.month_record import SMALLEST_GROUP, log_ratio, month_statistics
 from ml.unusual import SMALLEST_REFERENCE, Finding, compare, corrected, is_volume
 
-Answer = Literal["no drift", "drift", "not enough data"]
+MonthStatistics = Mapping[np.datetime64, Mapping[str, float]]
 
 LONGEST_REFERENCE: Final = 24
 CHANGE_MONTHS: Final = 3
-REPORT_MONTHS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -55,31 +50,36 @@ class DriftReport:
         return asdict(self) | {"features": [f.name for f in self.findings if f.drifted], "findings": rounded}
 
 
-def judge(history: History, bundle: Bundle) -> DriftReport:
+def judge_forecasts(history: History, bundle: Bundle, unseen: MonthStatistics) -> DriftReport:
     """Compare the last month of a history with what a model forecast for it and with how months usually go.
 
     Forecasts are only compared with forecasts of months that the model had not seen: those of its backtest,
     and those since its training. So a model that has learned from the last month cannot judge it, and one
     with fewer than six tested months cannot judge any: `not enough data`.
+
+    Args:
+        history: The newest month and those before it.
+        bundle: The model.
+        unseen: Of `unseen_months`, for the same two.
     """
     month, learned = str(history.months[-1]), bundle.manifest.last_month
-    unseen = _unseen(history, bundle)
-    newest = unseen.pop(history.months[-1], {})
-    report = DriftReport("not enough data", "", month, bundle.sha256, len(unseen))
+    earlier = dict(unseen)
+    newest = earlier.pop(history.months[-1], {})
+    report = DriftReport("not enough data", "", month, bundle.sha256, len(earlier))
     if learned >= month:
         return replace(report, reason=f"the model has learned from {learned}, so {month} is not new to it")
-    if len(unseen) < SMALLEST_REFERENCE:
+    if len(earlier) < SMALLEST_REFERENCE:
         needed = f"{SMALLEST_REFERENCE} are needed"
-        return replace(report, reason=f"{len(unseen)} earlier months were forecast unseen, {needed}")
+        return replace(report, reason=f"{len(earlier)} earlier months were forecast unseen, {needed}")
     if not newest:
         return replace(report, reason=f"fewer than {SMALLEST_GROUP} products sell often enough to compare")
     first = max(CHANGE_MONTHS, history.T - 1 - LONGEST_REFERENCE)
     changes = [_changes(history, t) for t in range(first, history.T)]
-    findings = corrected(compare(newest, list(unseen.values())) + compare(changes[-1], changes[:-1]))
+    findings = corrected(compare(newest, list(earlier.values())) + compare(changes[-1], changes[:-1]))
     return replace(report, **_verdict(findings, month))
 
 
-def _unseen(history: History, bundle: Bundle) -> dict[np.datetime64, dict[str, float]]:
+def unseen_months(history: History, bundle: Bundle) -> MonthStatistics:
     """Statistics by month: those of the backtest, then those of every month since the training."""
     record = bundle.months
     found = {
@@ -100,45 +100,6 @@ def multiplied(history: History, factor: float) -> History:
     units = history.units.copy()
     units[:, -1] = np.round(units[:, -1] * factor)
     return replace(history, units=units)
-
-
-def write_report(history: History, path: Path) -> None:
-    """Evidently's picture of every feature, the newest month against the six before it, as one HTML file.
-
-    It only shows; its tests know no seasons and do not count how many they are, so they decide nothing.
-
-    Raises:
-        StoreUnavailable: The file cannot be written.
-    """
-    try:
-        path.touch()
-    except OSError as error:
-        raise StoreUnavailable(f"cannot write the report to {path}: {error.strerror}") from error
-    ends = range(max(1, history.T - REPORT_MONTHS), history.T + 1)
-    rows = [features.build(past, category_totals(past)) for past in map(history.until, ends)]
-    with _quiet():
-        import pandas as pd  # noqa: PLC0415 - only for this picture
-        from evidently import Report  # noqa: PLC0415 - takes seconds to load
-        from evidently.presets import DataDriftPreset  # noqa: PLC0415
-
-        before, newest = (_varying(part) for part in (np.vstack(rows[:-1]), rows[-1]))
-        shown = [name for name in before if name in newest]
-        frames = (pd.DataFrame({name: part[name] for name in shown}) for part in (newest, before))
-        Report([DataDriftPreset()]).run(*frames).save_html(str(path))
-
-
-def _varying(rows: Floats) -> dict[str, Floats]:
-    """Features by name that have at least two values; Evidently cannot draw the others."""
-    columns = zip(features.FEATURES, rows.T, strict=True)
-    return {name: column for name, column in columns if len(np.unique(column[~np.isnan(column)])) > 1}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Evidently and what it loads warn about their own use of each other."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _verdict(findings: tuple[Finding, ...], month: str) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ml.bundle import Bundle, Predictor
-from ml.drift import judge, multiplied, write_report
+from ml.drift.evidently_report import write_report
+from ml.drift.forecast_drift import multiplied
+from ml.drift.judging import judge
 from ml.errors import StoreUnavailable
 from ml.evaluation import backtest
 from ml.history import History
@@ -80,7 +82,7 @@ def test_a_sure_but_small_change_is_no_drift() -> None:
     still = replace(history, units=np.where(np.isnan(history.units), np.nan, 40.0))
     bundle = trained(still.until(MONTHS - 1))
     small = float(np.exp(SMALLEST_VOLUME_EFFECT)) - 0.05
-    volume = {f.name: f for f in judge(multiplied(still, small), bundle).findings}["shop:volume"]
+    volume = {f.name: f for f in judge(multiplied(still, small), bundle).forecasts.findings}["shop:volume"]
     assert volume.p_value < 0.05
     assert not volume.drifted
     assert judge(multiplied(still, small + 0.15), bundle).answer == "drift"
@@ -97,7 +99,7 @@ def test_a_strong_season_alone_is_no_drift() -> None:
 def test_months_since_training_join_the_months_to_compare_with() -> None:
     history = shop(2)
     report = judge(history, trained(history.until(MONTHS - 4)))
-    assert report.reference_months == 6 + 3
+    assert report.forecasts.reference_months == 6 + 3
 
 
 def test_a_model_that_learned_from_the_month_cannot_judge_it() -> None:
@@ -123,6 +125,19 @@ def test_a_few_products_cannot_judge() -> None:
     assert "products sell often enough" in report.reason
 
 
+def test_the_category_whose_prices_jump_is_named() -> None:
+    """Ten times in one of three; without it, a negative control, none is named."""
+    history, bundle = last_month_unseen(8)
+    price = history.price_cents.copy()
+    toys = np.array(history.categories) == "toys"
+    price[toys, -1] *= 10
+    found = judge(replace(history, price_cents=price), bundle)
+    assert found.categories == ("toys",)
+    assert "input:price_cents" in found.features
+    assert found.to_json()["parts"]["inputs"]["categories"] == ["toys"]
+    assert judge(history, bundle).categories == ()
+
+
 def test_multiplying_touches_the_last_month_only() -> None:
     history = shop(6)
     more = multiplied(history, 2.0)
@@ -134,7 +149,7 @@ def test_the_report_is_one_html_file(tmp_path: Path) -> None:
     write_report(shop(7), tmp_path / "drift.html")
     text = (tmp_path / "drift.html").read_text()
     assert text.lstrip().lower().startswith("<!doctype html>") or "<html" in text
-    assert "lag_1" in text
+    assert "price_cents" in text
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

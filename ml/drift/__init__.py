@@ -1,0 +1,1 @@
+"""Drift: does what came last still look like what the model knows?"""
