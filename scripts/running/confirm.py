@@ -19,6 +19,8 @@ from scripts.running import aliases
 from scripts.running.kubernetes import SERVICE_LABEL, Cluster, ClusterUnavailable
 from scripts.running.pods import REPORTING, Expected, Look, Problem, look
 
+RELEASE_ANNOTATION = "purchase-prediction.example/release"
+
 _KINDS_WITH_PODS = ("Deployment", "Rollout", "StatefulSet")
 
 
@@ -84,8 +86,13 @@ def expected_of(repository: Repository, environment: str) -> Expected:
         manifests = build_at(repository, TRUNK, environment)
     except NoKustomize as error:
         raise Broken(str(error)) from error
-    workloads = [each for each in yaml.safe_load_all(manifests) if each and each["kind"] in _KINDS_WITH_PODS]
-    images = dict(_main_image(each) for each in workloads)
+    workloads = [
+        each
+        for each in yaml.safe_load_all(manifests)
+        if each and each["kind"] in _KINDS_WITH_PODS and not _is_candidate(each)
+    ]
+    images = dict(_main_image(each) for each in workloads if "template" in each["spec"])
+    rolled = frozenset(each["metadata"]["name"] for each in workloads if each["kind"] == "Rollout")
     namespaces = sorted({str(each["metadata"].get("namespace")) for each in workloads})
     if REPORTING not in images or len(namespaces) != 1:
         found = f"{', '.join(sorted(images)) or 'nothing'} in {', '.join(namespaces) or 'no namespace'}"
@@ -94,7 +101,12 @@ def expected_of(repository: Repository, environment: str) -> Expected:
         )
     history = deployment_history.read(repository, environment, TRUNK)
     evidence = evidence_that_brought(repository, history, release)
-    return Expected(namespaces[0], release, images, evidence.images if evidence else {})
+    return Expected(namespaces[0], release, images, evidence.images if evidence else {}, rolled)
+
+
+def _is_candidate(workload: dict[str, Any]) -> bool:
+    """Whether it runs beside the release instead of serving it, as components/shadow says."""
+    return bool((workload["metadata"].get("annotations") or {}).get(RELEASE_ANNOTATION) == "candidate")
 
 
 def _main_image(workload: dict[str, Any]) -> tuple[str, str]:

@@ -1,15 +1,17 @@
 """Kubernetes' door: the pods of a namespace and what they answer, asked through the API server.
 
-It needs `get` and `list` on `pods` and `get` on `pods/proxy` in one namespace and nothing else; the credentials
-are those of kubectl: a kubeconfig, or the service account when this runs in a pod.
+It needs `get` and `list` on `pods` and `get` on `pods/proxy` in one namespace, and `list` on the kinds that
+`scripts.running.rollouts` asks for where Argo Rollouts is used; the credentials are those of kubectl: a kubeconfig, or
+the service account when this runs in a pod.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx2
 from lightkube import Client, KubeConfig
@@ -29,6 +31,7 @@ _ENDED = ("Succeeded", "Failed")  # they hold their place in the list until some
 _NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TIMEOUT_SECONDS = 5.0
 _MAX_ANSWER_BYTES = 65_536
+_MAX_LIST_BYTES = 16 * 2**20
 
 
 class ClusterUnavailable(Broken):
@@ -84,6 +87,20 @@ class Cluster(Protocol):
             ClusterUnavailable: The API server does not let us ask.
         """
 
+    def objects(self, namespace: str, group: str, resource: str) -> list[dict[str, Any]]:
+        """Every object of `group/version` and a resource's plural name, as JSON; none where it is unknown.
+
+        Raises:
+            ClusterUnavailable: They cannot be listed.
+        """
+
+    def create(self, namespace: str, group: str, resource: str, made: dict[str, Any]) -> bool:
+        """Make an object of `group/version` and a resource's plural name; False where one has its name.
+
+        Raises:
+            ClusterUnavailable: It is not made.
+        """
+
     def close(self) -> None:
         """End the connections."""
 
@@ -118,21 +135,50 @@ class Kubernetes:
         """See `Cluster.get`."""
         port = f":{pod.port}" if pod.port else ""
         url = f"/api/v1/namespaces/{namespace}/pods/{pod.name}{port}/proxy/{path.lstrip('/')}"
-        deadline = time.monotonic() + self._seconds
-        with self._reached(silent=NoAnswer), self._http.stream("GET", url) as answer:
-            body = b""
-            for part in answer.iter_bytes():
-                body += part
-                if len(body) > _MAX_ANSWER_BYTES:
-                    raise NoAnswer(f"answers with more than {_MAX_ANSWER_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise NoAnswer("does not answer in time")
-        if answer.status_code == HTTPStatus.OK:
+        with self._reached(silent=NoAnswer):
+            status, body = self._got(url, _MAX_ANSWER_BYTES)
+        if status == HTTPStatus.OK:
             return body
         said = body.decode(errors="replace")[:300]
-        if answer.status_code in _NOT_ALLOWED and '"kind":"Status"' in said:  # not the pod's own words
+        if status in _NOT_ALLOWED and '"kind":"Status"' in said:  # not the pod's own words
             raise ClusterUnavailable(f"pods of {namespace} may not be asked: {said}")
-        raise NoAnswer(f"answers with status {answer.status_code}: {said}")
+        raise NoAnswer(f"answers with status {status}: {said}")
+
+    def objects(self, namespace: str, group: str, resource: str) -> list[dict[str, Any]]:
+        """See `Cluster.objects`."""
+        what = f"{resource} of {namespace}"
+        try:
+            with self._reached():
+                status, body = self._got(f"/apis/{group}/namespaces/{namespace}/{resource}", _MAX_LIST_BYTES)
+        except NoAnswer as error:
+            raise ClusterUnavailable(f"{what} cannot be listed: the API server {error}") from error
+        if status == HTTPStatus.NOT_FOUND:
+            return []
+        if status != HTTPStatus.OK:
+            raise ClusterUnavailable(f"{what} cannot be listed: {body.decode(errors='replace')[:300]}")
+        items: list[dict[str, Any]] = json.loads(body)["items"]
+        return items
+
+    def create(self, namespace: str, group: str, resource: str, made: dict[str, Any]) -> bool:
+        """See `Cluster.create`."""
+        with self._reached():
+            answer = self._http.post(f"/apis/{group}/namespaces/{namespace}/{resource}", json=made)
+        if answer.status_code in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
+            return answer.status_code == HTTPStatus.CREATED
+        raise ClusterUnavailable(f"{resource} of {namespace} cannot be made: {answer.text[:300]}")
+
+    def _got(self, url: str, most_bytes: int) -> tuple[int, bytes]:
+        """Status and content, which must be there in time and not too long."""
+        deadline = time.monotonic() + self._seconds
+        with self._http.stream("GET", url) as answer:
+            body = bytearray()
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > most_bytes:
+                    raise NoAnswer(f"answers with more than {most_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise NoAnswer("does not answer in time")
+        return answer.status_code, bytes(body)
 
     def close(self) -> None:
         """See `Cluster.close`."""

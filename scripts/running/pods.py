@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scripts.release_file import Release
 from scripts.running.kubernetes import Cluster, NoAnswer, Pod
+from scripts.running.rollouts import Rolling, rollouts
 
 REPORTING = "forecast"
 """The service whose pods say at `/model-info` which image and model they serve."""
@@ -22,12 +23,21 @@ class Expected:
     Attributes:
         images: Service to image, `registry/name:tag`.
         digests: Service to `sha256:…` as the evidence has it; empty where none was looked up.
+        rolled: Services whose pods an Argo Rollout brings.
     """
 
     namespace: str
     release: Release
     images: Mapping[str, str]
     digests: Mapping[str, str]
+    rolled: frozenset[str] = field(default_factory=frozenset)
+
+    def is_tried_by(self, rolling: Rolling) -> bool:
+        """Whether the newest pods of a Rollout are of this release."""
+        model = (str(self.release.model_version), self.release.model_sha256)
+        return rolling.image == self.images.get(rolling.name) and (
+            rolling.name != REPORTING or rolling.model == model
+        )
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,30 @@ class Look:
 
 def look(cluster: Cluster, expected: Expected) -> Look:
     """Everything that is not as expected now, by service and pod."""
-    pods = [pod for pod in cluster.pods(expected.namespace) if pod.service in expected.images]
+    rolling = rollouts(cluster, expected.namespace) if expected.rolled else []
+    found = {each.name: each for each in rolling if each.name in expected.rolled}
+    pods = [
+        pod
+        for pod in cluster.pods(expected.namespace)
+        if pod.service in expected.images and (pod.service not in found or found[pod.service].leads_to(pod))
+    ]
     there = {pod.service for pod in pods if not pod.ending}
     problems = [Problem(f"{service} has no pod") for service in sorted(set(expected.images) - there)]
+    problems += _unfinished(expected, found)
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
-        for found in asking.map(lambda pod: _problem(cluster, expected, pod), pods):
-            problems += [found] if found else []
+        for problem in asking.map(lambda pod: _problem(cluster, expected, pod), pods):
+            problems += [problem] if problem else []
     return Look(tuple(pods), tuple(problems))
+
+
+def _unfinished(expected: Expected, found: Mapping[str, Rolling]) -> list[Problem]:
+    """Rollouts that are not at their end; one that gave this release up stays so until another comes."""
+    problems = [
+        Problem(each.told, lasting=each.aborted and expected.is_tried_by(each))
+        for each in found.values()
+        if not each.done
+    ]
+    return problems + [Problem(f"{name} has no Rollout") for name in sorted(expected.rolled - found.keys())]
 
 
 def _problem(cluster: Cluster, expected: Expected, pod: Pod) -> Problem | None:
