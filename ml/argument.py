@@ -4,6 +4,7 @@ import math
 import re
 from argparse import ArgumentTypeError
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -94,3 +95,15 @@ def shard(text: str) -> tuple[int, int]:
     if share[0] > share[1]:
         raise ArgumentTypeError(f"{text!r} is no share I/N with I from 1 to N such as 2/8")
     return share
+
+
+def place(text: str) -> Path | str:
+    """A folder, or `s3://BUCKET/PREFIX`."""
+    from ml.location import location  # noqa: PLC0415 - not for --help
+
+    return location(text)
+
+
+def place_if_any(text: str) -> Path | str | None:
+    """As `place`; an empty text is none, so that a workflow's parameter can say so."""
+    return place(text) if text else None

@@ -32,6 +32,7 @@ From shop events to forecasts, one step at a time:
   python -m ml evaluate                     past forecasts against what was sold
   python -m ml decide-backtest              what past decisions would have earned
   python -m ml drift                        is the newest month like the months before it?
+  python -m ml impact                       what past forecasts were worth in money
 
 Upkeep of the lake, and questions to it:
 
@@ -40,6 +41,9 @@ Upkeep of the lake, and questions to it:
   python -m ml erase --customer-file FILE   make the events of one customer anonymous
   python -m ml lineage --model 3            what a model or a row of the panel was made of
   python -m ml quarantine                   which rows were refused, and why
+  python -m ml served --store PLACE         what the forecast service served, by model and snapshot
+  python -m ml sbom SHA256                  what a model was made of, as CycloneDX for scanners
+  python -m ml sign SHA256                  vouch for a model that was made before signatures were asked for
 
 Without any of these, on a file of your own:
 
@@ -80,14 +84,18 @@ def parser() -> argparse.ArgumentParser:
         _panel,
         _plan,
         _quality,
+        _fit,
         _train,
         _forecast,
         _evaluate,
         _decide_backtest,
         _backtest,
         _drift,
+        _impact,
         _models,
         _bundle,
+        _sbom,
+        _sign,
         _migrate,
     ):
         add(verbs)
@@ -188,6 +196,17 @@ def _quality(verbs: Verbs) -> None:
     )
 
 
+def _fit(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "fit",
+        "fit share I of N of what `train` needs, so that N processes or pods do it side by side; `train` then only puts"
+        " it together, to the same bytes as alone",
+    )
+    verb.add_argument("--share", type=argument.shard, metavar="I/N", default=(1, 1), help="such as 2/4")
+    _until(verb, "as `train` will be told")
+
+
 def _train(verbs: Verbs) -> None:
     verb = _verb(
         verbs,
@@ -211,7 +230,11 @@ def _forecast(verbs: Verbs) -> None:
 
 
 def _evaluate(verbs: Verbs) -> None:
-    _verb(verbs, "evaluate", "errors of past forecasts whose month is over, by model and month")
+    _verb(
+        verbs,
+        "evaluate",
+        "errors of past forecasts whose month is over, by model and month, and an estimate for the open one",
+    )
 
 
 def _decide_backtest(verbs: Verbs) -> None:
@@ -292,6 +315,17 @@ def _drift(verbs: Verbs) -> None:
         help="what if the month had sold FACTOR times",
     )
     verb.add_argument("--report", type=Path, metavar="FILE", help="draw the features' distributions as HTML")
+    _served(verb, "also how the histories that callers sent compare, which does not change the answer")
+
+
+def _impact(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "impact",
+        "what past forecasts were worth beside last month's units, by month and category; 1 if they cost more",
+    )
+    verb.add_argument("--report", type=Path, metavar="FILE", help="write pictures and tables as HTML")
+    _served(verb, "also what was asked for")
 
 
 def _models(verbs: Verbs) -> None:
@@ -305,6 +339,22 @@ def _bundle(verbs: Verbs) -> None:
     verb.add_argument("sha256")
 
 
+def _sbom(verbs: Verbs) -> None:
+    verb = _verb(verbs, "sbom", "print what a stored bundle was made of (CycloneDX), for scanners to read")
+    verb.add_argument("sha256")
+
+
+def _sign(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "sign",
+        "sign a stored bundle and its newest snapshot with ML_SIGNING_KEY_FILE, as training does by itself",
+    )
+    verb.add_argument(
+        "sha256", help="of a model that you vouch for: made before there was a key, or by another"
+    )
+
+
 def _migrate(verbs: Verbs) -> None:
     verb = _verb(verbs, "migrate", "bring the schemas of the inbox and the lake to what this release needs")
     verb.add_argument("--check", action="store_true", help="only say what is missing; 1 if anything is")
@@ -312,6 +362,15 @@ def _migrate(verbs: Verbs) -> None:
 
 def _verb(verbs: Verbs, name: str, does: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=does, description=does)
+
+
+def _served(verb: argparse.ArgumentParser, does: str) -> None:
+    verb.add_argument(
+        "--served",
+        type=argument.place_if_any,
+        metavar="PLACE",
+        help=f"{does}: folder or s3://BUCKET/PREFIX that the forecast service's pods write to; empty: none",
+    )
 
 
 def _columns(verb: argparse.ArgumentParser) -> None:

@@ -67,6 +67,12 @@ class Bucket:
             listed = self._reader.list_with_delimiter(folder)["objects"]
         return [entry["path"].rpartition("/")[2] for entry in listed]
 
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders directly in a folder, without it; "" is the prefix itself."""
+        with self._errors("list", folder):
+            listed = self._reader.list_with_delimiter(folder or None)["common_prefixes"]
+        return [prefix.rstrip("/").rpartition("/")[2] for prefix in listed]
+
     def write(self, name: str, data: bytes) -> None:
         """Keep the bytes under this name; S3 checks their sha256 and has them on disk when this returns."""
         with self._errors("write", name):

@@ -38,6 +38,8 @@ SECTIONS = ("calibration", "model", "months", "record")
 CRITICAL = "critical"
 CARD = "card"
 """Name of the model card in the section `record`, where releases without one pass over it."""
+SBOM = "sbom"
+"""Name of the bill of materials beside it, see `ml.sbom`."""
 PLANNED = "planned"
 QUALITY_OVERRIDE = "quality_override"
 
@@ -99,7 +101,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was checked and read; of releases without them `card` is empty and `dependence` None."""
+    """A bundle that was checked and read; releases without them left `card` and `sbom` empty, `dependence` None."""
 
     sha256: str
     manifest: Manifest
@@ -107,6 +109,7 @@ class Bundle:
     record: TrackRecord
     months: MonthRecord
     card: str = ""
+    sbom: str = ""
     dependence: Dependence | None = None
 
 
@@ -117,25 +120,33 @@ def pack(manifest: Manifest, *, model: State, calibration: State, record: State,
         manifest: What the model is.
         model: State of the fitted model.
         calibration: State of its `Calibration`.
-        record: State of its `TrackRecord`, and the model card as text under `CARD`.
+        record: State of its `TrackRecord`, and as texts the model card under `CARD`, its materials under `SBOM`.
         months: State of its `MonthRecord`, and perhaps that of its `Dependence`.
 
     Raises:
         TypeError: An array holds Python objects, which could be stored by pickle only.
     """
-    members = {MANIFEST: _canonical_json(manifest)}
+    files = members(manifest, model=model, calibration=calibration, record=record, months=months)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(files):
+            _check_name(name)
+            info = tarfile.TarInfo(name)
+            info.size = len(files[name])
+            archive.addfile(info, io.BytesIO(files[name]))
+    return buffer.getvalue()
+
+
+def members(
+    manifest: Manifest, *, model: State, calibration: State, record: State, months: State
+) -> dict[str, bytes]:
+    """Content by name of the files that `pack` puts into the archive; it takes the same arguments."""
+    found = {MANIFEST: _canonical_json(manifest)}
     for section, state in zip(SECTIONS, (calibration, model, months, record), strict=True):
         for name, value in state.items():
             suffix, data = _encoded(value)
-            members[f"{section}/{name}.{suffix}"] = data
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(members):
-            _check_name(name)
-            info = tarfile.TarInfo(name)
-            info.size = len(members[name])
-            archive.addfile(info, io.BytesIO(members[name]))
-    return buffer.getvalue()
+            found[f"{section}/{name}.{suffix}"] = data
+    return found
 
 
 def state_digest(state: State) -> str:
@@ -169,10 +180,10 @@ def unpack(data: bytes, expected_sha256: str) -> Bundle:
 
 
 def _read(data: bytes, sha256: str) -> Bundle:
-    members = dict(_members(data))
-    manifest = _manifest(members.pop(MANIFEST, b""))
+    files = dict(_archived(data))
+    manifest = _manifest(files.pop(MANIFEST, b""))
     states: dict[str, dict[str, NDArray[Any] | str]] = {section: {} for section in SECTIONS}
-    for name, content in members.items():
+    for name, content in files.items():
         section, _, key = name.rpartition(".")[0].partition("/")
         states[section][key] = _decoded(name, content)
     if manifest.candidate not in CANDIDATES:
@@ -181,13 +192,13 @@ def _read(data: bytes, sha256: str) -> Bundle:
         )
     model = CANDIDATES[manifest.candidate].from_state(states["model"])
     predictor = Predictor(model, Calibration.from_state(states["calibration"]))
-    card = str(states["record"].pop(CARD, ""))
+    card, sbom = (str(states["record"].pop(name, "")) for name in (CARD, SBOM))
     record, months = TrackRecord.from_state(states["record"]), MonthRecord.from_state(states["months"])
     dependence = Dependence.from_state(states["months"])
-    return Bundle(sha256, manifest, predictor, record, months, card, dependence)
+    return Bundle(sha256, manifest, predictor, record, months, card, sbom, dependence)
 
 
-def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _archived(data: bytes) -> Iterator[tuple[str, bytes]]:
     previous = ""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for info in archive:

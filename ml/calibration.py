@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ml import negative_binomial
 from ml.demand_class import CLASSES, demand_class
 from ml.distribution import LEVELS, Prediction, mean_of, tidy
-from ml.features import SEASON, window
+from ml.features import SEASON, seen
 from ml.hindcasts import Hindcast
 from ml.history import History
 from ml.newcomers import Newcomers
@@ -151,7 +151,7 @@ class Calibration:
 
 def spread(history: History, mean: Floats) -> Floats:
     """(n,) units of a usual error: the deviation of the last year, counting noise, a part of the mean."""
-    recent = np.nan_to_num(window(history.units, SEASON).deviation)
+    recent = np.nan_to_num(seen(history, SEASON).deviation)
     mean = np.maximum(mean, 0.0)
     total: Floats = 0.7 * recent + 0.7 * np.sqrt(mean) + 0.15 * mean + 0.05
     return total

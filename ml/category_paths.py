@@ -70,26 +70,26 @@ def _signal(logs: Floats, phases: Ints, season: int) -> Floats:
     rows, months = logs.shape
     targets = np.column_stack([logs.T, np.ones(months)])
     best, weight, total = np.full(rows, -np.inf), np.zeros(rows), np.zeros((rows, months + 1))
-    for covariance in _covariances(phases, season):
-        inside = covariance[:months, :months] + np.eye(months)
+    for covariances in _covariances(phases, season):
+        inside = covariances[:, :months, :months] + np.eye(months)
         solved = np.linalg.solve(inside, targets)
-        information = float(solved[:, -1].sum())
-        level = solved[:, :-1].sum(axis=0) / information
-        alpha = solved[:, :-1] - solved[:, -1:] * level
-        noise = np.maximum(np.sum(alpha * (logs.T - level), axis=0) / (months - 1), _SMALLEST_NOISE)
-        spread = np.log(np.diag(np.linalg.cholesky(inside))).sum() + 0.5 * np.log(information)
-        likelihood = -0.5 * (months - 1) * np.log(noise) - spread
-        signal = level[:, np.newaxis] + (covariance[:, :months] @ alpha).T
-        top = np.maximum(best, likelihood)
+        information = solved[:, :, -1].sum(axis=1)[:, np.newaxis]
+        level = solved[:, :, :-1].sum(axis=1) / information
+        alpha = solved[:, :, :-1] - solved[:, :, -1:] * level[:, np.newaxis]
+        noise = np.sum(alpha * (logs.T - level[:, np.newaxis]), axis=1) / (months - 1)
+        spread = 0.5 * (np.linalg.slogdet(inside)[1][:, np.newaxis] + np.log(information))
+        likelihood = -0.5 * (months - 1) * np.log(np.maximum(noise, _SMALLEST_NOISE)) - spread
+        signal = level[:, :, np.newaxis] + (covariances[:, :, :months] @ alpha).swapaxes(1, 2)
+        top = np.maximum(best, likelihood.max(axis=0))
         old, new = np.exp(best - top), np.exp(likelihood - top)
-        total = total * old[:, np.newaxis] + signal * new[:, np.newaxis]
-        weight, best = weight * old + new, top
+        total = total * old[:, np.newaxis] + np.einsum("pk,pkm->km", new, signal)
+        weight, best = weight * old + new.sum(axis=0), top
     average: Floats = total / weight[:, np.newaxis]
     return average
 
 
 def _covariances(phases: Ints, season: int) -> Iterator[Floats]:
-    """(m + 1, m + 1) of all parts but the noise, whose variance is 1, for all sizes of the parts."""
+    """(p, m + 1, m + 1) of all parts but the noise, whose variance is 1: one stack for each size of the others."""
     months = len(phases)
     time = np.arange(float(months))
     walk = np.minimum(time[:, np.newaxis], time)
@@ -98,6 +98,6 @@ def _covariances(phases: Ints, season: int) -> Iterator[Floats]:
     shapes = (np.equal.outer(phases, phases).astype(np.float64), np.exp(-2.0 * apart * apart))
     told = season > 1 and months > WHOLE_SEASONS * season
     seasons = [size * shape for size, shape in product(SEASONS, shapes)] if told else []
+    stack = np.stack([np.zeros_like(walk), *seasons])
     for wandering, slope in product(WANDERING, SLOPES):
-        for part in (np.zeros_like(walk), *seasons):
-            yield wandering * walk + slope * line + part
+        yield stack + (wandering * walk + slope * line)

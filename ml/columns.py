@@ -135,6 +135,21 @@ QUALITY_SCHEMA: Final[Schema] = {
 }
 """One row per run of the quality gate; `checks` is JSON, `data_version` is null where there was no panel."""
 
+DRIFT_SCHEMA: Final[Schema] = {
+    "period": pl.String(),
+    "model_version": pl.Int64(),
+    "model_sha256": pl.String(),
+    "data_version": pl.String(),
+    "answer": pl.String(),
+    "p_value": pl.Float64(),
+    "episode": pl.String(),
+    "retrain": pl.Boolean(),
+    "report": pl.String(),
+    "created_at": MOMENT,
+}
+"""One row per period, model and data version that was judged; `report` is JSON, `episode` the period in which the
+episode of drift began that this one belongs to, null outside one."""
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "events": EVENT_SCHEMA,
     "quarantine": QUARANTINE_SCHEMA,
@@ -147,6 +162,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "erasures": ERASURE_SCHEMA,
     "erased_ids": ERASED_IDS_SCHEMA,
     "quality_reports": QUALITY_SCHEMA,
+    "drift": DRIFT_SCHEMA,
 }
 PARTITIONS: Final[dict[str, str]] = {"events": "event_month"}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.features import SEASON, window
+from ml.features import SEASON, seen, window
 from ml.history import History
 
 CLASSES: Final = ("smooth", "erratic", "intermittent", "lumpy", "new", "dormant")
@@ -17,6 +18,9 @@ LONGEST_INTERVAL: Final = 1.32
 LARGEST_VARIATION: Final = 0.49
 SETTLED_MONTHS: Final = 6
 
+_CLASSES: Final[WeakKeyDictionary[History, NDArray[np.intp]]] = WeakKeyDictionary()
+"""Asked for several times of one history, and answered once."""
+
 
 def demand_class(history: History) -> NDArray[np.intp]:
     """(n,) position in `CLASSES` of each product.
@@ -25,12 +29,19 @@ def demand_class(history: History) -> NDArray[np.intp]:
     product intermittent, a squared variation of the sizes above 0.49 makes it erratic, both make it lumpy.
     Fewer than six months since the first sale is `new`, no sale in the last twelve is `dormant`.
     """
-    units = history.units
-    seen = window(units, history.T)
+    found = _CLASSES.get(history)
+    if found is None:
+        found = _CLASSES[history] = _demand_class(history)
+        found.flags.writeable = False
+    return found
+
+
+def _demand_class(history: History) -> NDArray[np.intp]:
+    units, whole = history.units, seen(history, history.T)
     sold = window(np.where(units > 0, units, np.nan), history.T)
-    interval = seen.months / np.maximum(sold.months, 1.0)
+    interval = whole.months / np.maximum(sold.months, 1.0)
     variation = np.where(sold.months > 0, sold.deviation / np.where(sold.months > 0, sold.mean, 1.0), 0.0)
     kind = 2 * (interval > LONGEST_INTERVAL) + (variation * variation > LARGEST_VARIATION)
-    active = window(units, SEASON).nonzero_share > 0
+    active = seen(history, SEASON).nonzero_share > 0
     kind = np.where(active, kind, DORMANT)
-    return np.where(seen.months < SETTLED_MONTHS, NEW, kind).astype(np.intp)
+    return np.where(whole.months < SETTLED_MONTHS, NEW, kind).astype(np.intp)

@@ -15,7 +15,7 @@ from ml.demand_class import SETTLED_MONTHS
 from ml.distribution import LEVELS, P10, P50, P90, Prediction
 from ml.errors import NoDemand, NotEnoughHistory
 from ml.features import CategoryTotals
-from ml.hindcasts import FIRST_ORIGIN, Hindcasts, calibration_window
+from ml.hindcasts import FIRST_ORIGIN, Fits, Hindcasts, calibration_window
 from ml.history import History
 from ml.models.base import Model
 
@@ -125,6 +125,7 @@ def backtest(
     seed: int,
     test_origins: int = TEST_ORIGINS,
     calibration_origins: int | None = None,
+    stored: Fits | None = None,
     progress: Progress = lambda _done, _total, _label: None,
 ) -> Backtest:
     """Forecast the last months with every candidate, fitted and calibrated on the months before each.
@@ -139,16 +140,14 @@ def backtest(
         test_origins: Months that are forecast, the last ones.
         calibration_origins: Months before them that the first calibration learns from; by default 4, or with a
             plan as many as `ml.hindcasts.calibration_window` says and half the history allows.
+        stored: Fits that other processes made of the same history.
         progress: Called with fits done, fits in all, and what was fitted.
 
     Raises:
         NotEnoughHistory: Fewer than 3 months.
     """
-    if calibration_origins is None:
-        planned = bool(history.plan)
-        calibration_origins = calibration_window(history.n, planned=True) if planned else CALIBRATION_ORIGINS
-    first, test = _plan(history.T, test_origins, calibration_origins)
-    hindcasts = Hindcasts(history, seed, first)
+    first, test = origins(history, test_origins, calibration_origins)
+    hindcasts = Hindcasts(history, seed, first, stored)
     _run(candidates, hindcasts, test, progress)
     ends = range(test.start, history.T + 1)
     calibrations = {
@@ -187,15 +186,27 @@ def _listed(history: History, t: int) -> NDArray[np.bool_]:
     return ~(missing[:, t - 1] | missing[:, t])
 
 
-def _plan(months: int, test_origins: int, calibration_origins: int) -> tuple[int, range]:
-    """The earliest origin to fit at and the origins to judge; a short history shares its origins out."""
-    if months < SMALLEST_HISTORY:
+def origins(history: History, test: int = TEST_ORIGINS, calibration: int | None = None) -> tuple[int, range]:
+    """The earliest origin to fit at and the origins to judge; a short history shares its origins out.
+
+    Args:
+        history: At least 3 months.
+        test: Months that are judged.
+        calibration: Months before them; None as in `backtest`.
+
+    Raises:
+        NotEnoughHistory: Fewer than 3 months.
+    """
+    if calibration is None:
+        planned = bool(history.plan)
+        calibration = calibration_window(history.n, planned=True) if planned else CALIBRATION_ORIGINS
+    if (months := history.T) < SMALLEST_HISTORY:
         raise NotEnoughHistory(
             f"the panel has {months} full months, a backtest needs {SMALLEST_HISTORY}; send older events too"
         )
     usable = months - FIRST_ORIGIN
-    calibration = min(calibration_origins, usable // 2)
-    test = min(test_origins, usable - calibration)
+    calibration = min(calibration, usable // 2)
+    test = min(test, usable - calibration)
     return months - test - calibration, range(months - test, months)
 
 

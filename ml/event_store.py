@@ -4,6 +4,7 @@
 a commit that returned survives `kill -9` and a power cut. `ml.postgresql_inbox` has the one in a database.
 """
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -14,11 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+from pydantic_core import to_json
 
 from ml.errors import StoreUnavailable
-from ml.events import Event
+from ml.events import Event, content_json
 from ml.inbox_schema import REVISION, SCHEMA_VERSION, SQLITE_TABLES, missing_columns
+
+ROWS_A_STATEMENT: Final = 100
 
 Status = Literal["accepted", "duplicate", "conflict"]
 
@@ -42,7 +47,7 @@ class StoredEvent:
 
 
 class Row(NamedTuple):
-    """An event as an inbox keeps it: its id, the hash of its content, its JSON and who sent it."""
+    """An event as an inbox keeps it: its id, the hash of its content, its JSON without nulls and who sent it."""
 
     event_id: str
     content_hash: str
@@ -50,9 +55,16 @@ class Row(NamedTuple):
     source: str
 
 
+def row_of(fields: Mapping[str, Any], source: str) -> Row:
+    """The row of the event that has these fields, all of them, as `Event` keeps them."""
+    event_id, content = fields["event_id"], content_json(fields)
+    body = b'{"event_id":%b,%b' % (to_json(event_id), content[1:])
+    return Row(event_id, hashlib.sha256(content).hexdigest(), body.decode(), source)
+
+
 def rows_of(events: Sequence[Event], source: str) -> list[Row]:
     """One row per event in the same order."""
-    return [Row(event.event_id, event.content_hash(), event.model_dump_json(), source) for event in events]
+    return [row_of(event.__dict__, source) for event in events]
 
 
 def utc_now() -> datetime:
@@ -155,12 +167,7 @@ class Inbox(EventStore):
         with self._transaction() as db:
             firsts = first_rows(rows)
             known = _known_hashes(db, list(firsts))
-            accepted_at = self._clock().isoformat()
-            db.executemany(
-                "INSERT INTO events (event_id, content_hash, body, source, accepted_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                [(*row, accepted_at) for row in firsts.values() if row.event_id not in known],
-            )
+            _insert(db, [row for row in firsts.values() if row.event_id not in known], self._clock())
         return receipts(rows, known)
 
     def close(self) -> None:
@@ -232,6 +239,18 @@ def _columns(db: sqlite3.Connection) -> list[tuple[str, str]]:
     ).fetchall()
 
 
+def _insert(db: sqlite3.Connection, rows: Sequence[Row], accepted_at: datetime) -> None:
+    """Many rows a statement: the interpreter is free while one runs, and asked for again after each."""
+    at = accepted_at.isoformat()
+    for start in range(0, len(rows), ROWS_A_STATEMENT):
+        some = rows[start : start + ROWS_A_STATEMENT]
+        db.execute(
+            "INSERT INTO events (event_id, content_hash, body, source, accepted_at) VALUES"
+            + ", ".join(["(?, ?, ?, ?, ?)"] * len(some)),
+            [value for row in some for value in (*row, at)],
+        )
+
+
 def _known_hashes(db: sqlite3.Connection, event_ids: list[str]) -> dict[str, str]:
     """Content hash by id, of the ids that were accepted before."""
     rows = db.execute(
@@ -253,9 +272,9 @@ def receipts(rows: Sequence[Row], known: Mapping[str, str]) -> list[Receipt]:
     """One receipt per row; `known` has the content hashes of the ids that were accepted before them."""
     kept = dict(known)
     answers: list[Receipt] = []
-    for event_id, content_hash, *_ in rows:
-        answers.append(Receipt(event_id, _status(kept.get(event_id), content_hash)))
-        kept.setdefault(event_id, content_hash)
+    for event_id, digest, *_ in rows:
+        answers.append(Receipt(event_id, _status(kept.get(event_id), digest)))
+        kept.setdefault(event_id, digest)
     return answers
 
 

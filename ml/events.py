@@ -4,9 +4,10 @@ Only pydantic is imported here, so that the collector's image stays small.
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
@@ -114,16 +115,19 @@ class Event(BaseModel):
     )
 
     def content_hash(self) -> str:
-        """Sha256 (hex) of everything but the id: equal for a re-send, different for other content.
-
-        Absent optional fields are left out, so a field that the contract gains later keeps old hashes valid.
-        """
-        fields = self.__dict__
-        content = {name: fields[name] for name in _CONTENT if fields[name] is not None}
-        return hashlib.sha256(to_json(content)).hexdigest()
+        """Sha256 (hex) of everything but the id: equal for a re-send, different for other content."""
+        return hashlib.sha256(content_json(self.__dict__)).hexdigest()
 
 
 _CONTENT = sorted(Event.model_fields.keys() - {"event_id"})
+
+
+def content_json(fields: Mapping[str, Any]) -> bytes:
+    """An event's fields but the id as a JSON object, by name.
+
+    Absent optional fields are left out, so a field that the contract gains later keeps old hashes valid.
+    """
+    return to_json({name: fields[name] for name in _CONTENT if fields[name] is not None})
 
 
 def check_not_future(event: Event, now: datetime, tolerance: timedelta) -> None:

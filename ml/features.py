@@ -8,11 +8,12 @@ ten thousand. Volumes are divided by the product's `level`, so products of all s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ _FEW: Final = 32
 """Up to so many products one pass that keeps partial sums is faster than adding row by row."""
 
 _MEMORY: Final = 0.8
+_SEEN: Final[WeakKeyDictionary[History, dict[int, Window]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +135,14 @@ def window(values: Floats, months: int) -> Window:
     return Window(count, mean, np.sqrt(ratio(squares, count)), largest, ratio(nonzero, count))
 
 
+def seen(history: History, months: int) -> Window:
+    """`window` of a history's units, made once for as long as the history is there: half a dozen parts ask for it."""
+    windows = _SEEN.setdefault(history, {})
+    if months not in windows:
+        windows[months] = window(history.units, months)
+    return windows[months]
+
+
 def build(history: History, categories: CategoryTotals) -> Floats:
     """(n, len(FEATURES)) features of `history.next_month`; NaN where something is unknown.
 
@@ -140,24 +150,24 @@ def build(history: History, categories: CategoryTotals) -> Floats:
         history: Months before the one to forecast.
         categories: Totals of all products in the same months; a category that is not in it has NaN shares.
     """
-    seen = {months: window(history.units, months) for months in WINDOWS}
-    size = _level(seen[SEASON].mean)
-    columns = {**_volumes(history, size, seen), **_shape(history, size), **_calendar(history)}
+    size = _level(seen(history, SEASON).mean)
+    columns = {**_volumes(history, size), **_shape(history, size), **_calendar(history)}
     columns |= _categories(history, categories) | _prices(history) | _events(history, size)
     return np.column_stack([columns[name] for name in FEATURES])
 
 
-def _volumes(history: History, size: Floats, seen: Mapping[int, Window]) -> dict[str, Floats]:
+def _volumes(history: History, size: Floats) -> dict[str, Floats]:
     units = history.units
     lags = {f"lag_{k}": lag(units, k) / size for k in LAGS}
     lags |= {f"lag_{name}": lag(units, history.season + k) / size for name, k in SEASONAL_LAGS.items()}
     columns = dict(lags, momentum=lags["lag_1"] - lags["lag_2"])
     for months in WINDOWS:
-        columns[f"mean_{months}"] = seen[months].mean / size
-        columns[f"deviation_{months}"] = seen[months].deviation / size
-        columns[f"largest_{months}"] = seen[months].largest / size
-        columns[f"median_{months}"] = _median(units, months, seen[months].months) / size
-        columns[f"nonzero_share_{months}"] = seen[months].nonzero_share
+        recent = seen(history, months)
+        columns[f"mean_{months}"] = recent.mean / size
+        columns[f"deviation_{months}"] = recent.deviation / size
+        columns[f"largest_{months}"] = recent.largest / size
+        columns[f"median_{months}"] = _median(units, months, recent.months) / size
+        columns[f"nonzero_share_{months}"] = recent.nonzero_share
     return columns
 
 

@@ -36,9 +36,16 @@ class Folder:
 
     def names(self, folder: str) -> list[str]:
         """Names of the files directly in a folder, without it; none when there is no such folder."""
+        return [entry.name for entry in self._entries(folder) if not entry.is_dir()]
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders directly in a folder, without it; "" is the root."""
+        return [entry.name for entry in self._entries(folder) if entry.is_dir()]
+
+    def _entries(self, folder: str) -> list[Path]:
         path = self.root / folder
         try:
-            return [entry.name for entry in path.iterdir()]
+            return list(path.iterdir())
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -1,7 +1,7 @@
 """Forecasts at rest: written to the model store for serving and to the lake for judging, and judged there."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,7 @@ from ml.columns import MOMENT
 from ml.data_version import data_version_of
 from ml.dependence import ASSUMED
 from ml.distribution import LEVELS, P10, P90, Floats
-from ml.drift import judge
+from ml.drift.judging import judge
 from ml.errors import NoDemand, SnapshotNotFound
 from ml.evaluation import eligible
 from ml.features import scale
@@ -26,6 +26,7 @@ from ml.group_forecasts import group_forecasts
 from ml.history import History
 from ml.lake import Lake
 from ml.model_store import ModelStore
+from ml.past import MOST_MONTHS, past_parts, told_before
 from ml.snapshot import Snapshot, snapshot_bytes
 
 TABLE: Final = "forecasts"
@@ -63,6 +64,8 @@ class MonthError:
 
     Attributes:
         naive_wape: What last month's units would have done as a forecast.
+        horizon: Months from the newest month that the model knew to the one that it forecast.
+        revenue_wape: `wape` of units times the month's price; None where nothing with a price sold.
         pinball: Scaled loss over the products that a backtest counts, so the two can be compared; None without.
     """
 
@@ -75,6 +78,8 @@ class MonthError:
     bias: float | None
     pinball: float | None
     coverage_80: float
+    horizon: int
+    revenue_wape: float | None
 
 
 def publish(
@@ -96,6 +101,8 @@ def publish(
     """
     data_version = data_version_of(history).name
     drift = judge(history, bundle).answer
+    told = newest_told(lake, [str(month) for month in history.months[-MOST_MONTHS:]], model_version)
+    past = past_parts(history, told_before(told.to_dicts()))
     data = snapshot_bytes(
         bundle,
         model_version,
@@ -104,9 +111,10 @@ def publish(
         now,
         drift=drift,
         groups=partial(group_forecasts, dependence=bundle.dependence or ASSUMED),
-        notes=notes,
+        notes={**notes, "past_parts": len(past)},
     )
     snapshot = Snapshot.from_bytes(data, bundle.sha256)
+    store.put_past(bundle.sha256, data_version, past)
     store.put_snapshot(bundle.sha256, data_version, data)
     app_id = f"forecast-{bundle.sha256}-{data_version}"
     with lake.lock():
@@ -129,15 +137,42 @@ def month_errors(lake: Lake, history: History) -> list[MonthError]:
     Raises:
         SnapshotNotFound: Nothing was forecast yet.
     """
+    known = [str(month) for month in history.months]
+    groups = newest_forecasts(lake, known[1:])
+    return [error for group in groups if (error := _month_error(group, history)) is not None]
+
+
+def newest_forecasts(lake: Lake, months: Sequence[str]) -> list[pl.DataFrame]:
+    """The newest forecasts of each of these months (YYYY-MM) by each model, one frame each, by month and model.
+
+    Raises:
+        SnapshotNotFound: Nothing was forecast yet.
+    """
     if not lake.exists(TABLE):
         raise SnapshotNotFound("the lake has no forecasts; run `python -m ml forecast` first")
-    known = [str(month) for month in history.months]
-    stored = lake.read(TABLE).filter(pl.col("month").is_in(known[1:])).collect()
+    stored = lake.read(TABLE).filter(pl.col("month").is_in(list(months))).collect()
     newest = stored.filter(
         pl.col("created_at") == pl.col("created_at").max().over("month", "model_sha256")
     ).sort("month", "model_version", "product_id")
-    groups = newest.partition_by("month", "model_sha256", maintain_order=True)
-    return [error for group in groups if (error := _month_error(group, history)) is not None]
+    return newest.partition_by("month", "model_sha256", maintain_order=True)
+
+
+def newest_told(lake: Lake, months: Sequence[str], model_version: int) -> pl.DataFrame:
+    """What was forecast of each product in these months (YYYY-MM) by the newest model up to a version.
+
+    One row per product and month, by month: `product_id`, `month`, `model_version`, `mean`, `p10`, `p90`; of several
+    forecasts of that model the last one. No rows where nothing was forecast yet.
+    """
+    columns = [pl.col(name) for name in ("product_id", "month", "model_version", "mean")]
+    columns += [pl.col(QUANTILES[place]).alias(name) for place, name in ((P10, "p10"), (P90, "p90"))]
+    if not lake.exists(TABLE):
+        return pl.DataFrame(schema=SCHEMA).select(columns)
+    known = lake.read(TABLE).filter(
+        pl.col("month").is_in(list(months)) & (pl.col("model_version") <= model_version)
+    )
+    newest = known.filter(pl.col("model_version") == pl.col("model_version").max().over("month"))
+    last = newest.filter(pl.col("created_at") == pl.col("created_at").max().over("month"))
+    return last.select(columns).sort("month", "product_id").collect()
 
 
 def _month_error(forecasts: pl.DataFrame, history: History) -> MonthError | None:
@@ -150,6 +185,7 @@ def _month_error(forecasts: pl.DataFrame, history: History) -> MonthError | None
         return None
     rows = np.array([position[product] for product in forecasts["product_id"]], dtype=np.intp)
     past, actual = history.until(t), history.units[rows, t]
+    price = np.nan_to_num(history.price_cents[rows, t])
     mean, last = forecasts["mean"].to_numpy(), forecasts["last_month_units"].to_numpy()
     quantiles = forecasts.select(QUANTILES).to_numpy()
     return MonthError(
@@ -162,7 +198,15 @@ def _month_error(forecasts: pl.DataFrame, history: History) -> MonthError | None
         bias=_share(metrics.bias, actual, mean),
         pinball=_pinball(actual, quantiles, past, rows),
         coverage_80=metrics.coverage(actual, quantiles[:, P10], quantiles[:, P90]),
+        horizon=_horizon(str(forecasts["data_version"][0]), month),
+        revenue_wape=_share(metrics.wape, actual * price, mean * price),
     )
+
+
+def _horizon(data_version: str, month: str) -> int:
+    """Months between; a data version begins with its newest month (`2026-10.…`)."""
+    known = np.datetime64(data_version.partition(".")[0], "M")
+    return int((np.datetime64(month, "M") - known).astype(np.int64))
 
 
 def _pinball(actual: Floats, quantiles: Floats, past: History, rows: NDArray[np.intp]) -> float | None:

@@ -26,6 +26,8 @@ MASS_DIGITS = 6
 CLOSE_SHARE = 0.25
 CLOSE_UNITS = 1.0
 _NORMAL_WIDTH_80 = 2.563
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+_NAMES = tuple(f"{level:.2f}" for level in LEVELS)
 _SMALLEST_MEAN = 0.5
 
 
@@ -59,10 +61,11 @@ class Forecaster:
         """
         prediction = self.bundle.predictor.predict(history, self.categories)
         last, classes = history.units[:, -1].tolist(), demand_class(history)
-        months = features.window(history.units, history.T).months.astype(int).tolist()
+        months = features.seen(history, history.T).months.astype(int).tolist()
         prices, plans, origin = last_prices(history), self._plans(history), self._origin()
         returned = self._returned(history, prediction)
         probabilities, quantiles = _probabilities(prediction.levels), prediction.levels.tolist()
+        month, means = str(history.next_month), prediction.mean.tolist()
         asleep = {} if self.sale_rate is None else {"probability_of_sale": round(self.sale_rate, DIGITS)}
         made = []
         for i in range(history.n):
@@ -71,8 +74,8 @@ class Forecaster:
             answer = {
                 "product_id": history.product_ids[i],
                 "category": history.categories[i],
-                "month": str(history.next_month),
-                **_fields(float(prediction.mean[i]), quantiles[i], last[i], probabilities[i]),
+                "month": month,
+                **_fields(means[i], quantiles[i], last[i], probabilities[i]),
                 "historical_error": None
                 if record is None
                 else {
@@ -153,12 +156,12 @@ def _fields(
     mean: float, quantiles: Sequence[float], last_month_units: float, probabilities: Sequence[float] | None
 ) -> dict[str, Any]:
     delta = mean - last_month_units
-    named = {f"{level:.2f}": round(units, DIGITS) for level, units in zip(LEVELS, quantiles, strict=True)}
+    named = {name: round(units, DIGITS) for name, units in zip(_NAMES, quantiles, strict=True)}
     return {
         "mean": round(mean, DIGITS),
-        "p10": named[f"{LEVELS[P10]:.2f}"],
-        "p50": named[f"{LEVELS[P50]:.2f}"],
-        "p90": named[f"{LEVELS[P90]:.2f}"],
+        "p10": named[_NAMES[P10]],
+        "p50": named[_NAMES[P50]],
+        "p90": named[_NAMES[P90]],
         "quantiles": named,
         "probability_mass": probabilities,
         "demand_delta": {
@@ -226,7 +229,7 @@ def total_forecast(categories: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
 
 def encoded(value: object) -> bytes:
     """Compact JSON in one line; not-a-number is refused, because no reader agrees on it."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+    return _JSON.encode(value).encode()
 
 
 def _up_to(quantiles: Sequence[float], units: int) -> float:

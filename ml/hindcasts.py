@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,23 @@ class _Rows:
 
 
 @dataclass(frozen=True, eq=False)
+class Fit:
+    """A model fitted on the months before an origin, its uncalibrated forecast, and the seconds both took."""
+
+    model: Model
+    prediction: Prediction
+    seconds: float
+
+
+class Fits(Protocol):
+    """Fits that were made before."""
+
+    def get(self, candidate: type[Model], t: int) -> Fit | None:
+        """The fit on the months before `t`, or None."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class Hindcast:
     """What was known at an origin, what was forecast and what came; `actual` is (n,), NaN if unknown."""
 
@@ -121,10 +138,13 @@ class Hindcasts:
         history: All months that any origin may see.
         seed: Of every fit.
         first: The earliest origin that forecasts are calibrated from; by default that of the last six.
+        stored: Fits that other processes made.
     """
 
-    def __init__(self, history: History, seed: int, first: int | None = None) -> None:
-        self.history, self.seed = history, seed
+    def __init__(
+        self, history: History, seed: int, first: int | None = None, stored: Fits | None = None
+    ) -> None:
+        self.history, self.seed, self.stored = history, seed, stored
         self.first = max(FIRST_ORIGIN, history.T - CALIBRATION_WINDOW if first is None else first)
         self.seconds: dict[str, float] = {}
         self._strength = 0.0
@@ -132,7 +152,7 @@ class Hindcasts:
         self._rows: dict[int, _Rows] = {}
         self._errors: dict[int, Floats] = {}
         self._adjusted: dict[float, Hindcasts] = {}
-        self._fits: dict[tuple[str, int], tuple[Model, Prediction]] = {}
+        self._fits: dict[tuple[str, int], Fit] = {}
 
     @classmethod
     def of(cls, history: History, seed: int, cached: Hindcasts | None) -> Hindcasts:
@@ -219,11 +239,11 @@ class Hindcasts:
 
     def model(self, candidate: type[Candidate], t: int) -> Candidate:
         """The candidate fitted on the months before `t`."""
-        return cast("Candidate", self._fit(candidate, t)[0])
+        return cast("Candidate", self._fit(candidate, t).model)
 
     def prediction(self, candidate: type[Model], t: int) -> Prediction:
         """Its uncalibrated forecast of month index `t` for every product."""
-        return self._fit(candidate, t)[1]
+        return self._fit(candidate, t).prediction
 
     def before(self, candidate: type[Model], t: int) -> Sequence[Hindcast]:
         """What calibrates a forecast for `t`: the hindcasts of `calibration_window` origins before it.
@@ -249,13 +269,19 @@ class Hindcasts:
             self._rows[t] = _Rows.of(past, self._at(t))
         return self._rows[t]
 
-    def _fit(self, candidate: type[Model], t: int) -> tuple[Model, Prediction]:
+    def _fit(self, candidate: type[Model], t: int) -> Fit:
         key = (candidate.name, t)
         if key not in self._fits:
-            started = time.perf_counter()
-            past = self.history.until(t)
-            model = candidate.fit(past, self.seed, self)
-            self._fits[key] = (model, model.predict(past, self.categories(t)))
-            spent = time.perf_counter() - started
+            fit = self.stored.get(candidate, t) if self.stored else None
+            self._fits[key] = fit or self.fit(candidate, t)
+            spent = self._fits[key].seconds
             self.seconds[candidate.name] = self.seconds.get(candidate.name, 0.0) + spent
         return self._fits[key]
+
+    def fit(self, candidate: type[Model], t: int) -> Fit:
+        """The candidate fitted anew on the months before `t`."""
+        started = time.perf_counter()
+        past = self.history.until(t)
+        model = candidate.fit(past, self.seed, self)
+        prediction = model.predict(past, self.categories(t))
+        return Fit(model, prediction, time.perf_counter() - started)

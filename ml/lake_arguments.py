@@ -39,6 +39,14 @@ Where something came from, as JSON:
   python -m ml lineage --model 12                           what a registered model was trained on; exit code 1 when it
   python -m ml lineage --model SHA256                       cannot be trained again on the same data
 """
+SERVED = """\
+What the forecast service served, as its pods count it with FORECAST_SERVED_STORE: forecasts by model and snapshot, of
+each how often products were asked for by their id, were on a page, and how many histories were forecast live.
+
+  python -m ml served --store s3://served/production --since 2026-11-01
+
+Exit code 1 when a file could not be read: the sums are then too small, and the JSON names it.
+"""
 QUARANTINE = "Which rows were refused: how many by reason and source, and examples of them."
 
 
@@ -49,6 +57,7 @@ def add(verbs: Verbs) -> None:
     _erase(verbs)
     _lineage(verbs)
     _quarantine(verbs)
+    _served(verbs)
 
 
 def _compact(verbs: Verbs) -> None:
@@ -112,6 +121,26 @@ def _quarantine(verbs: Verbs) -> None:
     verb.add_argument("--reason", metavar="REASON", help="only these")
     verb.add_argument("--source", metavar="SOURCE", help="only of this file, or `inbox`")
     verb.add_argument("--examples", type=argument.positive, default=3, metavar="N", help="of each reason (3)")
+
+
+def _served(verbs: Verbs) -> None:
+    verb = _verb(verbs, "served", "what the forecast service served, by model and snapshot", SERVED)
+    verb.add_argument(
+        "--store",
+        type=argument.place,
+        required=True,
+        metavar="PLACE",
+        help="folder or s3://BUCKET/PREFIX that the pods write to",
+    )
+    verb.add_argument(
+        "--since",
+        type=argument.day,
+        metavar="YYYY-MM-DD",
+        help="only what was written from this day on (UTC)",
+    )
+    verb.add_argument(
+        "--products", type=argument.whole, default=10, metavar="N", help="of those asked for most (10)"
+    )
 
 
 def _verb(verbs: Verbs, name: str, does: str, description: str) -> argparse.ArgumentParser:

@@ -8,12 +8,15 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.distribution import P10, P90, Floats, Prediction
+from ml.distribution import P10, P50, P90, Floats, Prediction
 from ml.history import History
 
 SHOP: Final = "shop"
 SMALLEST_GROUP: Final = 15
 """A category with fewer products to compare has no line of its own."""
+
+SMALLEST_ERROR: Final = 1e-3
+"""Smaller mean errors are all called perfect."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,8 @@ def month_statistics(
     """How month index `t` went against its forecast, by `<group>:<statistic>`; empty with few products.
 
     `volume` is the log of units sold over units forecast. `rank` is the mean place of the outcomes in their
-    forecast distributions, 0 to 1. `outside` is the share of outcomes outside the 80 % interval.
+    forecast distributions, 0 to 1. Of the shop, `outside` is the share of outcomes outside the 80 % interval and
+    `error` the log of the mean absolute error of the median, each in widths of its own 80 % interval, at least a unit.
 
     Args:
         history: Has month `t`.
@@ -78,6 +82,9 @@ def month_statistics(
     if found:
         outside = (actual < levels[:, P10]) | (actual > levels[:, P90])
         found[f"{SHOP}:outside"] = float(outside[counted].mean())
+        width = np.maximum(levels[:, P90] - levels[:, P10], 1.0)
+        error = float(np.mean(np.abs(actual - levels[:, P50])[counted] / width[counted]))
+        found[f"{SHOP}:error"] = math.log(max(error, SMALLEST_ERROR))
     return found
 
 

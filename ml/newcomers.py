@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml.demand_class import DORMANT, NEW, demand_class
 from ml.distribution import LEVELS, Prediction, mean_of
-from ml.features import SEASON, window
+from ml.features import SEASON, seen
 from ml.hindcasts import Hindcast
 from ml.history import History
 
@@ -90,7 +90,7 @@ class Newcomers:
         months are known a product of n months counts n : 2 against its category. One that never sold is its
         category.
         """
-        months = window(history.units, history.T).months
+        months = seen(history, history.T).months
         own, start = self._shares_and_starts(history, months)
         if len(self.dormant):
             asleep = demand_class(history) == DORMANT
@@ -126,7 +126,7 @@ class Newcomers:
         if not len(self.starts):
             return np.where(months < COLD_MONTHS, months / (months + COLD_WEIGHT), 1.0), start
         young = (months > 0) & (months < COLD_MONTHS)
-        so_far = window(history.units, COLD_MONTHS).mean[young]
+        so_far = seen(history, COLD_MONTHS).mean[young]
         start[young] = self.starts[months[young].astype(np.intp) - 1, np.digitize(so_far, self.cuts)]
         return np.where(months == 0, 0.0, np.where(young, MODEL_SHARE, 1.0)), start
 

@@ -42,9 +42,7 @@ def set_aside(events: pl.LazyFrame, trusted: Sequence[str] = ()) -> pl.DataFrame
         "order_id",
     )
     kinds = (EventType.purchase.value, EventType.return_.value)
-    counted = (
-        events.select(needed).filter(pl.col("event_type").is_in(kinds)).collect(engine="streaming").lazy()
-    )
+    counted = events.select(needed).filter(pl.col("event_type").is_in(kinds)).collect().lazy()
     purchases, returns = (counted.filter(pl.col("event_type") == kind) for kind in kinds)
     cancelled = pl.concat(
         [_cancelled(purchases, returns, buyer) for buyer in ("customer_id", "order_id")]

@@ -9,7 +9,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.features import window
+from ml.features import seen
 from ml.history import History
 
 Floats = NDArray[np.float64]
@@ -45,10 +45,10 @@ class OwnMonths:
     @classmethod
     def of(cls, history: History) -> Self:
         """From all known months."""
-        seen = window(history.units, history.T)
-        mean = np.maximum(np.nan_to_num(seen.mean), _SMALLEST_MEAN)
-        months = np.maximum(seen.months, 1.0)
-        deviation = np.nan_to_num(seen.deviation)
+        own = seen(history, history.T)
+        mean = np.maximum(np.nan_to_num(own.mean), _SMALLEST_MEAN)
+        months = np.maximum(own.months, 1.0)
+        deviation = np.nan_to_num(own.deviation)
         variance = deviation * deviation * months / np.maximum(months - 1.0, 1.0)
         return cls(np.clip((variance - mean) / (mean * mean), *_BOUNDS), 1.0 / mean, months)
 

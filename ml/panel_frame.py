@@ -89,9 +89,9 @@ def panel_of_condensed(rows: pl.LazyFrame, last_month: date, zone: str) -> pl.Da
     )
     frame = _spine(sold, last_month)
     for part in (_sales(sold, zone), _orders(sold), counted, booked_returns(purchases, returns)):
-        summed = part.collect(engine="streaming")  # one after the other: all at once need more memory
+        summed = part.collect()  # one after the other: all at once need more memory
         frame = frame.join(summed.lazy(), on=_ROW, how="left")
-    return _filled(frame).sort(_ROW).collect(engine="streaming")
+    return _filled(frame).sort(_ROW).collect()
 
 
 def products_without_row(rows: pl.LazyFrame, aside: pl.DataFrame, last_month: date) -> dict[str, int]:
@@ -118,7 +118,7 @@ def products_without_row(rows: pl.LazyFrame, aside: pl.DataFrame, last_month: da
         .then(pl.lit("first_bought_later"))
     )
     found = products.select(reason.alias("reason")).drop_nulls().group_by("reason").len().sort("reason")
-    return dict(found.collect(engine="streaming").iter_rows())
+    return dict(found.collect().iter_rows())
 
 
 def _spine(sold: pl.LazyFrame, last_month: date) -> pl.LazyFrame:

@@ -1,9 +1,9 @@
 """The panel part by part: each file of events is split once by product, each product bucket is summed up alone.
 
-What a panel says of a product depends on that product's events only, so buckets of products can be summed up one
-after the other in little memory, or side by side. What is kept is named by what it was made of: a new file of
-events (files of a Delta table never change) is the only one that is split, and only buckets with rows in it are
-made again. Anything else that decides (zone, trusted events, number of buckets, release) is part of the name too.
+What a panel says of a product depends on that product's events only, so buckets of products can be summed up two
+at a time in little memory, or in many processes. What is kept is named by what it was made of: only what
+is split with a new file of events (files of a Delta table never change) is split again, and only buckets with rows in
+it are made again. Anything else that decides (zone, trusted events, number of buckets, release) is part of the name.
 """
 
 import hashlib
@@ -12,10 +12,11 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from ml.columns import EVENT_SCHEMA, Schema
 from ml.errors import PartsMissing
 from ml.months import shop_month
 from ml.outliers import learned_from, set_aside
+from ml.panel_files import together
 from ml.panel_frame import CONDENSED_SCHEMA, condensed, panel_of_condensed, products_without_row
 
 PARTS: Final = ".panel"
@@ -33,18 +35,23 @@ PARTS: Final = ".panel"
 FORMAT: Final = 1
 """Raised when a part of the same name would have other content."""
 
-EVENTS_IN_BUCKET: Final = 1_000_000
+EVENTS_IN_BUCKET: Final = 400_000
 FEW_EVENTS, FEW_BUCKETS = 250_000, 64
 """Few events of many products condense little; so up to so many buckets hold fewer events each."""
+
+AT_ONCE: Final = 2
+"""Buckets are small, so one alone leaves cores idle between its queries; each further one needs its memory."""
 
 _SEED: Final = 7
 _WITHOUT: Final[Schema] = {"reason": pl.String(), "products": pl.Int64()}
 
 
 def buckets_for(events: int) -> int:
-    """A power of two, so that a growing lake seldom has all its parts made anew."""
+    """Rounded up to three binary digits: a growing lake seldom has all its parts made anew, and none grows large."""
     few = min(FEW_BUCKETS, math.ceil(events / FEW_EVENTS))
-    return 1 << (max(1, few, math.ceil(events / EVENTS_IN_BUCKET)) - 1).bit_length()
+    needed = max(1, few, math.ceil(events / EVENTS_IN_BUCKET))
+    step = 1 << max(0, needed.bit_length() - 3)
+    return math.ceil(needed / step) * step
 
 
 @dataclass(frozen=True)
@@ -98,14 +105,13 @@ class PanelParts:
     repeats: bool = False
 
     def split(self, shard: Shard = WHOLE) -> int:
-        """Divide files that were not divided yet by product; how many there were."""
-        names = sorted(self.files)
-        mine = [names[place] for place in shard.share(len(names))]
-        todo = [name for name in mine if not self._split(name).exists()]
-        for name in todo:
-            with whole(self._split(name)) as folder:
+        """Divide files that were not divided yet by product, large ones `together`; how many divisions that were."""
+        mine = [self._together[place] for place in shard.share(len(self._together))]
+        todo = [names for names in mine if not self._split(names).exists()]
+        for names in todo:
+            with whole(self._split(names)) as folder:
                 bucket = (pl.col("product_id").hash(_SEED) % self.buckets).alias("bucket")
-                self._rows(self.files[name]).with_columns(bucket).sink_parquet(
+                self._rows([self.files[name] for name in names]).with_columns(bucket).sink_parquet(
                     pl.PartitionBy(folder, key="bucket", include_key=False),
                     compression="lz4",
                     maintain_order=False,
@@ -127,8 +133,9 @@ class PanelParts:
             PartsMissing: A file is not split yet.
         """
         todo = [b for b in shard.share(self.buckets) if not self._made(b, last_month).exists()]
-        for bucket in todo:
-            self._make(bucket, last_month)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(partial(self._make, last_month), todo):
+                pass
         return len(todo)
 
     def merged(self, last_month: date) -> Made:
@@ -147,7 +154,7 @@ class PanelParts:
 
     def tidy(self, last_month: date) -> None:
         """Remove parts that this panel is not made of; nobody else may be at work in the folder."""
-        used = {self._split(name) for name in self.files}
+        used = {self._split(names) for names in self._together}
         used |= {self._made(bucket, last_month) for bucket in range(self.buckets)}
         for folder in self.folder.glob("*/*/*"):
             if folder not in used:
@@ -158,8 +165,12 @@ class PanelParts:
         named = (FORMAT, pl.__version__, self.buckets, self.zone, self.repeats)
         return self.folder / _digest(named)
 
-    def _split(self, name: str) -> Path:
-        return self._root / "split" / _digest(name)
+    @cached_property
+    def _together(self) -> Sequence[tuple[str, ...]]:
+        return together({name: file.stat().st_size for name, file in self.files.items()})
+
+    def _split(self, names: tuple[str, ...]) -> Path:
+        return self._root / "split" / _digest(names)
 
     def _made(self, bucket: int, last_month: date) -> Path:
         made_of = [path.parts[-3] for path in self._bucket_files[bucket]]
@@ -169,7 +180,7 @@ class PanelParts:
     def _bucket_files(self) -> Mapping[int, Sequence[Path]]:
         """Files of rows by bucket, in a fixed order."""
         found: dict[int, list[Path]] = {bucket: [] for bucket in range(self.buckets)}
-        for folder in sorted(self._split(name) for name in self.files):
+        for folder in sorted(self._split(names) for names in self._together):
             if not folder.exists():
                 raise PartsMissing(
                     "a file of events is not split by product yet; run `python -m ml panel --split I/N` for every I"
@@ -178,24 +189,28 @@ class PanelParts:
                 found[int(path.parent.name.removeprefix("bucket="))].append(path)
         return found
 
-    def _rows(self, file: Path) -> pl.LazyFrame:
-        """What is kept of a file's events: all that repeats need to be known by, otherwise `condensed`."""
+    def _rows(self, files: Sequence[Path]) -> pl.LazyFrame:
+        """What is kept of the files' events: all that repeats need to be known by, otherwise `condensed`."""
         stored = {name: kind for name, kind in EVENT_SCHEMA.items() if name in CONDENSED_SCHEMA}
         events = pl.scan_parquet(
-            file, hive_partitioning=False, schema=stored, missing_columns="insert", extra_columns="ignore"
+            list(files),
+            hive_partitioning=False,
+            schema=stored,
+            missing_columns="insert",
+            extra_columns="ignore",
         )
         dated = events.with_columns(self._month(events))
         return dated if self.repeats else condensed(dated)
 
     def _month(self, events: pl.LazyFrame) -> pl.Expr:
-        """The month of each event; in a file of a single month, as the lake's are, it is worked out once."""
+        """The month of each event; in files of a single month, as the lake's are, it is worked out once."""
         moment = pl.col("occurred_at")
         ends = events.select(shop_month(moment.min(), self.zone), last=shop_month(moment.max(), self.zone))
         first, last = ends.collect(engine="streaming").row(0)
         month = pl.lit(first, pl.Date) if first == last else shop_month(moment, self.zone)
         return month.alias("month")
 
-    def _make(self, bucket: int, last_month: date) -> None:
+    def _make(self, last_month: date, bucket: int) -> None:
         rows = _scan(self._bucket_files[bucket])
         if self.repeats:
             rows = condensed(rows.unique("event_id"))
@@ -214,7 +229,7 @@ def write_part(
     rows = rows.collect(engine="streaming").lazy()
     aside = set_aside(rows, trusted)
     without = products_without_row(rows, aside, last_month)
-    rows = learned_from(rows, aside).collect(engine="streaming").lazy()
+    rows = learned_from(rows, aside).collect().lazy()
     panel = panel_of_condensed(rows, last_month, zone)
     folder.mkdir()
     panel.write_parquet(folder / "panel.parquet")

@@ -1,6 +1,6 @@
 """One product's own months as a caller sends them, and as training sees them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -12,6 +12,7 @@ from ml.events import ProductId, Text
 from ml.history import EXTRA, Floats, History
 
 MOST_MONTHS = 600
+_FIRST_YEAR: Final = 1970
 
 _Units = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _Price = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
@@ -95,8 +96,8 @@ class ProductHistory(BaseModel):
     @property
     def last_month(self) -> np.datetime64:
         """The month of the newest value."""
-        last: np.datetime64 = np.datetime64(self.first_month, "M") + np.timedelta64(len(self.units) - 1, "M")
-        return last
+        years, month = int(self.first_month[:4]) - _FIRST_YEAR, int(self.first_month[5:])
+        return np.datetime64(12 * years + month + len(self.units) - 2, "M")
 
     @classmethod
     def of(cls, history: History, row: int) -> "ProductHistory":
@@ -123,18 +124,20 @@ class ProductHistory(BaseModel):
             else None,
         )
 
-    def on(
-        self, months: NDArray[np.datetime64], shop_plan: Mapping[str, Floats] = MappingProxyType({})
-    ) -> History:
-        """A history of one row on these months, NaN before the product's own.
+    @property
+    def columns(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Names of what is known of its months and of what is planned for them, in `ml.history`'s words."""
+        plans = [plan for plan in self.plans() if plan is not None]
+        planned = (
+            name for name, field in _OWN.items() if any(getattr(each, field) is not None for each in plans)
+        )
+        return frozenset(self.extra), frozenset(planned)
 
-        Args:
-            months: Of the model's data.
-            shop_plan: (T + 1,) by name of `ml.history.PLANNED`: what its shop has a plan of; only the values of
-                `shop_price` are those of every product.
+    def require_within(self, months: NDArray[np.datetime64]) -> None:
+        """Nothing for a product that can stand on these months.
 
         Raises:
-            ValueError: The product's months do not end with the last of `months`, or begin before the first.
+            ValueError: Its own do not end with the last of `months`, or begin before the first.
         """
         if self.last_month != months[-1]:
             raise ValueError(f"the history ends in {self.last_month}, this model forecasts from {months[-1]}")
@@ -142,31 +145,12 @@ class ProductHistory(BaseModel):
             raise ValueError(
                 f"the history begins in {self.first_month}, this model knows months from {months[0]}"
             )
-        prices = [
-            np.nan if price is None else price for price in self.price_cents or [None] * len(self.units)
-        ]
-        return History(
-            product_ids=(self.product_id,),
-            categories=(self.category,),
-            months=months,
-            units=_row(self.units, len(months), np.nan),
-            price_cents=_row(prices, len(months), np.nan),
-            extra={name: _row(values, len(months), 0.0) for name, values in self.extra.items()},
-            plan=self._planned(len(months), shop_plan),
-        )
 
-    def _planned(self, months: int, shop_plan: Mapping[str, Floats]) -> dict[str, Floats]:
-        """(1, months + 1) arrays of what is planned for this product, or in its shop."""
-        past, plan = self._past_plan(), self.plan
-        arrays = {}
-        for name, field in _OWN.items():
-            values = [None if each is None else getattr(each, field) for each in (*past, plan)]
-            if name in shop_plan or any(value is not None for value in values):
-                own = [np.nan if value is None else value for value in values]
-                arrays[name] = _row(own, months + 1, np.nan)
-        if SHOP_PRICE in shop_plan:
-            arrays[SHOP_PRICE] = shop_plan[SHOP_PRICE][np.newaxis]
-        return arrays
+    def plans(self) -> list[Plan | None]:
+        """Of each of its months and of the one to forecast; empty where none was sent."""
+        if self.plan is None and self.past_plan is None:
+            return []
+        return [*self._past_plan(), self.plan]
 
     def _past_plan(self) -> Sequence[Plan | None]:
         if self.past_plan is not None or self.plan is None:
@@ -183,5 +167,49 @@ def months_between(first: str, last: str) -> NDArray[np.datetime64]:
     return np.arange(np.datetime64(first, "M"), np.datetime64(last, "M") + np.timedelta64(1, "M"))
 
 
-def _row(values: Sequence[float], months: int, before: float) -> Floats:
-    return np.array([[before] * (months - len(values)) + list(values)], dtype=np.float64)
+def together(
+    products: Sequence[ProductHistory],
+    months: NDArray[np.datetime64],
+    shop_plan: Mapping[str, Floats] = MappingProxyType({}),
+) -> History:
+    """A history with a row for each product on these months, NaN before its own.
+
+    Args:
+        products: One or more with the same `columns`: a missing column is unknown, not zero.
+        months: Of the model's data.
+        shop_plan: (T + 1,) by name of `ml.history.PLANNED`: what their shop has a plan of; only the values of
+            `shop_price` are those of every product.
+
+    Raises:
+        ValueError: A product's months do not end with the last of `months`, or begin before the first.
+    """
+    for product in products:
+        product.require_within(months)
+    (known, planned), length = products[0].columns, len(months)
+    plan = {
+        name: _rows((_values(product, field) for product in products), length + 1, np.nan)
+        for name, field in _OWN.items()
+        if name in planned or name in shop_plan
+    }
+    if SHOP_PRICE in shop_plan:
+        plan[SHOP_PRICE] = np.repeat(shop_plan[SHOP_PRICE][np.newaxis], len(products), axis=0)
+    return History(
+        product_ids=tuple(product.product_id for product in products),
+        categories=tuple(product.category for product in products),
+        months=months,
+        units=_rows((product.units for product in products), length, np.nan),
+        price_cents=_rows((product.price_cents or () for product in products), length, np.nan),
+        extra={
+            name: _rows((product.extra[name] for product in products), length, 0.0) for name in sorted(known)
+        },
+        plan=plan,
+    )
+
+
+def _values(product: ProductHistory, field: str) -> list[float | None]:
+    return [None if plan is None else getattr(plan, field) for plan in product.plans()]
+
+
+def _rows(values: Iterable[Sequence[float | None]], months: int, before: float) -> Floats:
+    """(n, months) with each row's values at its end; None is NaN."""
+    return np.array([[*[before] * (months - len(own)), *own] for own in values], dtype=np.float64)

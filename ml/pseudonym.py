@@ -57,11 +57,15 @@ def made_with(text: str, key: bytes) -> bool:
     return is_pseudonym(text) and text.split("-")[1] == key_id(key)
 
 
+def pseudonyms(event: Event, key: bytes) -> dict[str, str]:
+    """What stands for the values in the event's fields of `PERSONAL`, of those that have one."""
+    fields = event.__dict__
+    return {name: pseudonym(text, key, name) for name in PERSONAL if (text := fields[name]) is not None}
+
+
 def pseudonymised(event: Event, key: bytes) -> Event:
     """The event with pseudonyms in the fields of `PERSONAL`."""
-    hidden = {
-        name: pseudonym(text, key, name) for name in PERSONAL if (text := getattr(event, name)) is not None
-    }
+    hidden = pseudonyms(event, key)
     return event.model_copy(update=hidden) if hidden else event
 
 

@@ -20,7 +20,7 @@ class Publisher:
     """The panel as it is now, read once; with `until` (YYYY-MM) it ends with that month and has no open one."""
 
     def __init__(self, settings: MlSettings, until: str | None = None) -> None:
-        self._lake, self._store = Lake(settings.lake), ModelStore(settings.model_store)
+        self._lake, self._store = Lake(settings.lake), ModelStore.of(settings)
         self._history = noted_history(self._lake, datetime.now(UTC), until)
         self.notes = stock_note(self._lake, self._history)
         if until is None:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-# MLflow reads these when it is imported: no usage reports to its makers, no migration log on stderr.
+# MLflow reads these when it is imported: no usage reports to its makers, no migration log on stderr, and no address of
+# a run on stdout, which is one JSON object of ours.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow.exceptions
 from mlflow import MlflowClient
@@ -73,7 +75,7 @@ class Registry:
         metrics: Mapping[str, float],
         artifacts: Mapping[str, bytes | str],
     ) -> int:
-        """The version of this bundle: a new one, or the one it has already.
+        """The version of this bundle: a new one, or the one it has already, also where two register it at once.
 
         Args:
             sha256: The bundle's digest.
@@ -87,9 +89,11 @@ class Registry:
                 run_id, folder = self._log_run(sha256, manifest, metrics, artifacts)
                 tags = {_SHA256: sha256, _DATA_VERSION: manifest.data_version, _CANDIDATE: manifest.candidate}
                 self._ensure_model()
-                self._client.create_model_version(self.name, source=folder, run_id=run_id, tags=tags)
+                own = self._client.create_model_version(self.name, source=folder, run_id=run_id, tags=tags)
                 known = self._versions_of(sha256)
-        return min(known)  # two trainings that registered the same bytes at once agree on the first
+                if int(own.version) != min(known):
+                    self._client.delete_model_version(self.name, str(own.version))
+        return min(known)
 
     def resolve(self, version_or_alias: str) -> ModelVersion:
         """The version of a number ("12") or an alias ("challenger", "champion").
@@ -204,8 +208,11 @@ class Registry:
         return str(self._client.create_experiment(self.name, self._artifacts))
 
     def _ensure_model(self) -> None:
-        if not self._client.search_registered_models(f"name = '{self.name}'"):
+        try:
             self._client.create_registered_model(self.name)
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     @contextmanager
     def _available(self) -> Iterator[None]:

@@ -41,6 +41,14 @@ class MlSettings(BaseSettings):
         default_factory=lambda fields: Path(fields["state"]) / "models",
         description="Folder or s3://BUCKET/PREFIX of bundles and snapshots, named by content.",
     )
+    signing_key_file: Path | None = Field(
+        default=None,
+        description="Private key in PEM that signs bundles and snapshots; none are signed without.",
+    )
+    signers_file: Path | None = Field(
+        default=None,
+        description="Public keys in PEM: only bundles and snapshots that one of them signed are read; all are without.",
+    )
     tracking_uri: str = Field(
         default_factory=lambda fields: f"sqlite:///{(Path(fields['state']) / 'mlflow.sqlite').resolve()}",
         description="MLflow's tracking and registry: a database in `state`, or the URL of a server.",
@@ -115,6 +123,11 @@ class MlSettings(BaseSettings):
     def lake(self) -> Path:
         """Folder of the Delta tables."""
         return self.state / "lake"
+
+    @property
+    def fits(self) -> Path:
+        """Folder of fits that the processes of a training share."""
+        return self.state / "fits"
 
     @property
     def artifacts(self) -> Path:

@@ -9,10 +9,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.bundle import Bundle, refuse_critical
 from ml.errors import BundleRefused, UnknownProduct
@@ -21,7 +23,7 @@ from ml.features import CategoryTotals, category_totals
 from ml.forecasting import Forecaster, category_forecasts, encoded, total_forecast
 from ml.history import Floats, History
 from ml.newcomers import sale_rate
-from ml.product_history import SHOP_PRICE, ProductHistory, months_between
+from ml.product_history import SHOP_PRICE, ProductHistory, months_between, together
 from ml.return_rates import ReturnRates
 
 FORMAT = 1
@@ -179,7 +181,7 @@ class Live:
     """Answers for a product's history as it is sent, by the function that made the snapshot.
 
     Attributes:
-        shop_plan: What the snapshot's shop has a plan of, see `ProductHistory.on`.
+        shop_plan: What the snapshot's shop has a plan of, see `ml.product_history.together`.
     """
 
     forecaster: Forecaster
@@ -193,15 +195,20 @@ class Live:
         Raises:
             ValueError: The history does not end with the snapshot's last month.
         """
-        return self.forecaster.answers(self.history(sent))[0]
+        return self.forecaster.answers(self.history([sent]))[0]
 
-    def history(self, sent: ProductHistory) -> History:
-        """What is sent as a history of one row on the months of the snapshot.
+    @cached_property
+    def months(self) -> NDArray[np.datetime64]:
+        """(T,) of the snapshot."""
+        return months_between(self.first_month, self.last_month)
+
+    def history(self, sent: Sequence[ProductHistory]) -> History:
+        """What is sent as a history on the months of the snapshot, a row each; all with the same columns.
 
         Raises:
-            ValueError: It does not end with the snapshot's last month.
+            ValueError: One does not end with the snapshot's last month.
         """
-        return sent.on(months_between(self.first_month, self.last_month), self.shop_plan)
+        return together(sent, self.months, self.shop_plan)
 
 
 def sha256_named(data: bytes) -> str:
@@ -238,7 +245,7 @@ def snapshot_bytes(
 ) -> bytes:
     """The snapshot of a model for every product that was sold by the end of the history.
 
-    Serving tells what it cannot compute: `drift` is the answer of `ml.drift.judge` on that history, `groups` says
+    Serving tells what it cannot compute: `drift` is the answer of `ml.drift.judging` on that history, `groups` says
     what categories and the shop sell together (`ml.group_forecasts`), `notes` are header fields with what else is
     known beside the answers: `nowcast` and those of `ml.stock.stock_note`.
     """

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ml import planned
-from ml.bundle import CARD, Manifest, pack, state_digest
+from ml.bundle import CARD, SBOM, Manifest, members, pack, state_digest
 from ml.card import model_card
 from ml.choice import Choice, Outcome, choose, number
 from ml.code_commit import code_commit
@@ -16,6 +16,7 @@ from ml.demand_class import CLASSES, demand_class
 from ml.errors import ModelNotFound
 from ml.evaluation import SCORES, Backtest, Row, backtest
 from ml.guardrails import Limits
+from ml.hindcasts import Fits
 from ml.history import History
 from ml.model_store import ModelStore
 from ml.models import CANDIDATES
@@ -29,6 +30,7 @@ from ml.papers import calibration as calibration_paper
 from ml.progress import Progress, silent
 from ml.registry import ModelVersion, Registry
 from ml.report import backtest_files, benchmark_png
+from ml.sbom import bundle_sbom, installed
 from ml.track_record import TrackRecord
 
 VERDICT: Final = "verdict.json"
@@ -75,6 +77,7 @@ def train(
     data_quality: Mapping[str, Any] | None = None,
     quality_override: str | None = None,
     limits: Limits | None = None,
+    stored: Fits | None = None,
     progress: Progress = silent,
 ) -> TrainReport:
     """Train on all months of a history and make the model the challenger.
@@ -92,6 +95,7 @@ def train(
         data_quality: Of the events behind the history, kept with the model for its reviewer.
         quality_override: Why this history is learned from although it failed the quality gate.
         limits: What a model may cost to be promoted.
+        stored: Fits that other processes made of the same history; they change nothing but the time.
         progress: Called with fits done, fits in all, and what was fitted.
 
     Raises:
@@ -102,14 +106,15 @@ def train(
     if forced is not None and forced not in CANDIDATES:
         raise ModelNotFound(f"no candidate {forced!r}; there are {', '.join(CANDIDATES)}")
     champion = registry.champion()
-    tested = backtest(history, candidates, seed=seed, progress=progress)
+    tested = backtest(history, candidates, seed=seed, stored=stored, progress=progress)
     recipe, used_until = (champion.candidate, _used_until(registry, champion)) if champion else (None, None)
     choice = choose(tested, recipe, forced, seed, used_until=used_until, limits=limits)
     table = {str(row["candidate"]): row for row in tested.table()}
     paper = by_month_and_class(tested, choice.candidate)
-    manifest, card, data = _packed(tested, paper, table[choice.candidate], seed, quality_override)
+    manifest, texts, data = _packed(tested, paper, table[choice.candidate], seed, quality_override)
     sha256 = store.put_bundle(data)
-    artifacts = _artifacts(tested, table, choice, manifest) | backtest_files(tested, paper, card)
+    artifacts = _artifacts(tested, table, choice, manifest) | backtest_files(tested, paper, texts[CARD])
+    artifacts["sbom.json"] = texts[SBOM]
     if data_quality is not None:
         artifacts["data_quality.json"] = json.dumps(data_quality, indent=1)
     version = registry.register(sha256, manifest, _metrics(table, choice), artifacts)
@@ -139,8 +144,8 @@ def _used_until(registry: Registry, champion: ModelVersion) -> str | None:
 
 def _packed(
     tested: Backtest, paper: Mapping[str, Any], row: Row, seed: int, quality_override: str | None
-) -> tuple[Manifest, str, bytes]:
-    """The recipe fitted on all months, with its calibration and its record: manifest, model card and bundle."""
+) -> tuple[Manifest, dict[str, str], bytes]:
+    """The recipe fitted on all months, with its calibration and its record: manifest, texts and bundle."""
     name = paper["candidate"]
     history, hindcasts, candidate = tested.history, tested.hindcasts, CANDIDATES[name]
     model, calibration = hindcasts.model(candidate, history.T), tested.calibrations[name]
@@ -167,14 +172,16 @@ def _packed(
         planned=bool(history.plan),
         quality_override=quality_override,
     )
-    card = _card(tested, paper, manifest)
+    texts = {CARD: _card(tested, paper, manifest)}
     states = {
         "model": model.state(),
         "calibration": calibration.state(),
-        "record": record.state() | {CARD: card},
+        "record": record.state() | texts,
         "months": {**months.state(), **(dependence.state() if dependence else {})},
     }
-    return manifest, card, pack(manifest, **states)
+    texts[SBOM] = bundle_sbom(manifest, members(manifest, **states), installed())
+    states["record"] |= {SBOM: texts[SBOM]}
+    return manifest, texts, pack(manifest, **states)
 
 
 def _card(tested: Backtest, paper: Mapping[str, Any], manifest: Manifest) -> str:

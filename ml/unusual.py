@@ -13,8 +13,9 @@ from ml.inference import holm, student_two_sided
 ALPHA: Final = 0.05
 """Chance of an alarm in a month like the others, over all tests together."""
 
-FAMILIES: Final = {"shop": 0.5, "category": 0.25, "change": 0.25}
-"""How that chance is shared: the shop as a whole has few tests and is what matters first."""
+FAMILIES: Final = {"shop": 0.4, "category": 0.15, "change": 0.1}
+"""How that chance is shared: the shop as a whole has few tests and is what matters first. The rest is for the inputs
+and for sums over months (`ml.drift.judging`)."""
 
 SMALLEST_REFERENCE: Final = 6
 SMALLEST_VOLUME_EFFECT: Final = math.log(1.25)

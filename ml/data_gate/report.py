@@ -12,7 +12,7 @@ from ml.columns import QUALITY_SCHEMA
 from ml.data_gate.check import Check, Verdict
 from ml.errors import QualityGateFailed
 from ml.lake import Lake
-from ml.model_store import ModelStore
+from ml.model_store import QUALITY, ModelStore
 
 TABLE: Final = "quality_reports"
 HISTORY: Final = 60
@@ -65,7 +65,7 @@ def keep(report: Report, lake: Lake, store: ModelStore) -> None:
         | {"created_at": row["created_at"].isoformat()}
         for row in before
     ]
-    store.put_quality(json.dumps(report.to_json() | {"history": history}, allow_nan=False).encode())
+    store.put_report(QUALITY, json.dumps(report.to_json() | {"history": history}, allow_nan=False).encode())
 
 
 def of_version(lake: Lake, data_version: str) -> dict[str, Any] | None:

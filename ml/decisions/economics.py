@@ -190,7 +190,13 @@ def _defaults(
     }
 
 
+_LONGEST_SHOWN = 10**30
+
+
 def _number(name: str, value: float) -> float:
+    if isinstance(value, int) and abs(value) > LARGEST_INPUT:  # beyond 1e308 it is no float either
+        said = value if abs(value) < _LONGEST_SHOWN else f"a number of {value.bit_length()} bits"
+        raise ImpossibleEconomics(f"{name} is {said}; give 0 to {LARGEST_INPUT}")
     if not math.isfinite(value):
         raise ImpossibleEconomics(f"{name} is {value}; give a number")
     if name in _SHARES:

@@ -69,6 +69,7 @@ class InboxMigrations:
         url: Of the database.
         versions: Folder of the migrations.
         connect_args: What the database's driver is given beside the URL.
+        what: What is in the database, for errors.
 
     Raises:
         StoreUnavailable: From every method, when the database cannot be opened or written.
@@ -81,8 +82,9 @@ class InboxMigrations:
         versions: Path = VERSIONS,
         busy_timeout_seconds: float = 10.0,
         connect_args: Mapping[str, Any] | None = None,
+        what: str = "inbox",
     ) -> None:
-        self._url = url
+        self._url, self._what = url, what
         self._engine = _engine(url, busy_timeout_seconds, dict(connect_args or {}))
         self._config = Config()
         self._config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
@@ -132,7 +134,7 @@ class InboxMigrations:
         except (sa.exc.SQLAlchemyError, CommandError, OSError) as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise StoreUnavailable(
-                f"inbox {self._url.render_as_string(hide_password=True)} cannot be migrated ({reason});"
+                f"{self._what} {self._url.render_as_string(hide_password=True)} cannot be migrated ({reason});"
                 " check its rights and its disk and run the same command again"
             ) from error
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ml.features import FEATURES
 from ml.hindcasts import Hindcasts
 from ml.history import History
 from ml.models.boosting import LARGEST_TARGET, TRAINING_ROWS, learned
@@ -28,14 +29,21 @@ SETTINGS: Final = {
 
 
 def mean_of_units(history: History, seed: int, hindcasts: Hindcasts | None) -> Forest:
-    """The logarithm of expected units over the product's level.
+    """The logarithm of expected units over the product's level; the plan, where there is one, is not looked at.
 
     Raises:
         NotEnoughHistory: No product has a month to learn from after its first.
     """
     rows = learned(Hindcasts.of(history, seed, hindcasts), history.T, TRAINING_ROWS)
     target = np.minimum(rows.units / rows.level, LARGEST_TARGET)
-    return grow(rows.features, target, np.sqrt(rows.level), loss="poisson", random_state=seed, **SETTINGS)
+    return grow(
+        rows.features[:, : len(FEATURES)],
+        target,
+        np.sqrt(rows.level),
+        loss="poisson",
+        random_state=seed,
+        **SETTINGS,
+    )
 
 
 def grow(rows: Floats, target: Floats, weight: Floats | None, **settings: Any) -> Forest:

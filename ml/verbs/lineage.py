@@ -58,7 +58,7 @@ def _model(wanted: str, settings: MlSettings) -> dict[str, Any]:
     version = None if re.fullmatch("[0-9a-f]{64}", wanted) else Registry(settings).resolve(wanted)
     sha256 = wanted if version is None else version.sha256
     try:
-        manifest = unpack(ModelStore(settings.model_store).get_bundle(sha256), sha256).manifest
+        manifest = unpack(ModelStore.of(settings).get_bundle(sha256), sha256).manifest
     except ModelNotFound:
         if version is None:
             raise

@@ -22,7 +22,7 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     report = run_gate(
         lake, settings, now=now, as_of=None if options.as_of == NEWEST else _end(options.as_of, settings, now)
     )
-    keep(report, lake, ModelStore(settings.model_store))
+    keep(report, lake, ModelStore.of(settings))
     told = {check.name: check.verdict for check in report.checks if check.verdict != "pass"}
     _LOG.info(
         "quality_judged", extra={"verdict": report.verdict, "data_version": report.data_version, **told}

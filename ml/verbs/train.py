@@ -13,6 +13,7 @@ from ml.model_store import ModelStore
 from ml.panel import load_history, noted_history
 from ml.registry import Registry
 from ml.settings import MlSettings
+from ml.stored_fits import StoredFits
 from ml.terminal import progress_bar
 from ml.training import train
 from ml.verbs import Answer
@@ -27,11 +28,12 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     whole = history if options.until is None else load_history(lake)
     gate = required(lake, data_version_of(whole).name, options.allow_failed_quality)
     _LOG.info("history_loaded", extra={"products": history.n, "months": history.T})
+    stored = StoredFits(settings.fits, history, settings.random_seed)
     with progress_bar() as progress:
         report = train(
             history,
             Registry(settings),
-            ModelStore(settings.model_store),
+            ModelStore.of(settings),
             seed=settings.random_seed,
             forced=options.candidate,
             data_quality={**data_quality(lake), "gate": gate},
@@ -39,8 +41,10 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
             limits=Limits(
                 settings.gate_fit_seconds, settings.gate_memory_bytes, settings.gate_score_p95_seconds
             ),
+            stored=stored,
             progress=progress,
         )
+    stored.forget()
     said = {"candidate": report.candidate, "outcome": report.outcome, "promotable": report.promotable}
     _LOG.info("trained", extra={**said, "version": report.version, "sha256": report.sha256})
     return Answer(report.to_json(), yes=report.promotable)

@@ -16,7 +16,7 @@ from deltalake.schema import PrimitiveType
 from pydantic import SecretStr
 
 from apps.forecast.main import create
-from ml.bundle import CARD, unpack
+from ml.bundle import CARD, SBOM, unpack
 from ml.columns import SCHEMAS
 from ml.errors import BundleRefused, StoreUnavailable
 from ml.event_store import Inbox
@@ -357,9 +357,9 @@ def test_the_release_before_serves_what_this_one_stores(kept: Shop) -> None:
     assert answer["stored"].encode() == answer["live"].encode() == snapshot.get("P0001")
 
 
-def test_the_release_before_passes_over_the_model_card(kept: Shop, tmp_path: Path) -> None:
+def test_the_release_before_passes_over_the_model_card_and_the_materials(kept: Shop, tmp_path: Path) -> None:
     data = ModelStore(kept.root).get_bundle(kept.model_sha256)
-    carded = with_manifest(data, {}, {f"record/{CARD}.txt": b"# Model card"})
+    carded = with_manifest(data, {}, {f"record/{CARD}.txt": b"# Model card", f"record/{SBOM}.txt": b"{}"})
     sha256 = ModelStore(tmp_path).put_bundle(carded)
     Shop(tmp_path, kept.history, sha256).write_snapshot()
     answer = previous(SERVE, store=str(tmp_path), sha256=sha256, history=sent_history(kept))

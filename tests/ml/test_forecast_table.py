@@ -12,7 +12,7 @@ from ml import forecast_table
 from ml.bundle import Bundle, Predictor
 from ml.calibration import Calibration
 from ml.data_version import data_version_of
-from ml.drift import judge
+from ml.drift.judging import judge
 from ml.errors import SnapshotNotFound
 from ml.evaluation import backtest
 from ml.forecast_table import SCHEMA, Published, month_errors, publish
@@ -53,7 +53,8 @@ def test_the_snapshot_says_whether_the_newest_month_drifted(
     place.publish(SHOP)
     _, data = place.store.newest_snapshot(BUNDLE.sha256)
     assert Snapshot.from_bytes(data, BUNDLE.sha256).drift == "not enough data"
-    report = replace(judge(SHOP, BUNDLE), answer="drift")
+    found = judge(SHOP, BUNDLE)
+    report = replace(found, forecasts=replace(found.forecasts, answer="drift"))
     monkeypatch.setattr(forecast_table, "judge", lambda *_: report)
     place.publish(SHOP, NOW + timedelta(hours=1))
     _, data = place.store.newest_snapshot(BUNDLE.sha256)
@@ -108,6 +109,13 @@ def test_errors_are_recomputed_from_what_was_sold(place: Place) -> None:
     assert error.wape == pytest.approx(off / sum(sold))
     assert error.bias == pytest.approx((sum(rows["mean"].to_list()) - sum(sold)) / sum(sold))
     assert error.coverage_80 == pytest.approx(inside / rows.height)
+    assert error.horizon == 1
+    price = {p: float(SHOP.price_cents[i, 20]) for i, p in enumerate(SHOP.product_ids)}
+    known = [(p, m) for p, m in zip(rows["product_id"], rows["mean"], strict=True) if price[p] == price[p]]
+    assert error.revenue_wape == pytest.approx(
+        sum(price[p] * abs(actual[p] - m) for p, m in known) / sum(price[p] * actual[p] for p, _ in known)
+    )
+    assert error.revenue_wape != pytest.approx(error.wape)
     assert error.naive_wape == pytest.approx(
         sum(abs(a - last) for a, last in zip(sold, rows["last_month_units"], strict=True)) / sum(sold)
     )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,15 @@ def process(*arguments: str, state: Path, **changes: str) -> subprocess.Popen[st
     )
 
 
-def test_the_whole_life_of_a_model(with_panel: Shell) -> None:
+def test_the_whole_life_of_a_model(with_panel: Shell, tmp_path: Path) -> None:
+    served, broken = tmp_path / "served", f"model/2026-09.aa/{time.time_ns()}-broken.jsonl"
+    (served / broken).parent.mkdir(parents=True)
+    (served / broken).write_text("{")
     assert with_panel("quality", "--as-of", "newest")[0] == 0
+    shares = [with_panel("fit", "--share", share, "--until", "2026-09") for share in ("1/2", "2/2", "2/2")]
+    assert [code for code, *_ in shares] == [0, 0, 0]
+    assert all(report["made"] == report["fits"] > 20 for _, report, _ in shares[:2])
+    assert shares[2][1] == shares[1][1] | {"made": 0}
     code, trained, _ = with_panel("train", "--until", "2026-09", "--candidate", "ses")
     assert code == (0 if trained["promotable"] else 1)
     assert (trained["version"], trained["candidate"], trained["outcome"]) == (1, "ses", "forced")
@@ -77,10 +85,35 @@ def test_the_whole_life_of_a_model(with_panel: Shell) -> None:
     assert with_panel("forecast")[1]["month"] == "2026-11"
     code, evaluated, _ = with_panel("evaluate")
     assert (code, [month["month"] for month in evaluated["months"]]) == (0, ["2026-10"])
-    code, judged, _ = with_panel("drift", "--multiply-units", "5")
+    assert [(month["month"], month["estimate"]) for month in evaluated["open"]] == [("2026-11", True)]
+    newest = datetime.fromisoformat(evaluated["newest_event_at"])
+    assert f"{newest:%Y-%m}" == "2026-11"
+    kept = json.loads((with_panel.state / "models/reports/evaluation.json").read_text())
+    assert {name: kept[name] for name in evaluated} == evaluated
+    code, judged, _ = with_panel("drift", "--multiply-units", "5", "--served", str(served))
+    assert judged["live_requests"] == {"weeks": [], "unreadable": 1}
     assert (code, judged["answer"], judged["month"], judged["model_version"]) == (1, "drift", "2026-10", 1)
+    assert "retrain" not in judged, "a what-if is not kept"
+    picture, kept_picture = with_panel.state / "inputs.html", with_panel.state / "models/reports/drift.html"
+    with_panel("drift", "--multiply-units", "5", "--report", str(picture))
+    assert not kept_picture.exists(), "a what-if is not kept"
+    with_panel("drift", "--report", str(picture))
+    assert kept_picture.read_bytes() == picture.read_bytes()
+    code, judged, _ = with_panel("drift")
+    assert (judged["retrain"], judged["data_version"][:7]) == (False, "2026-10")
+    assert with_panel("drift")[:2] == (code, judged)
+    code, worth, _ = with_panel("impact", "--served", str(served))
+    assert worth["asked"]["unreadable"] == [broken]
+    assert [month["month"] for month in worth["months"]] == ["2026-10"]
+    total = worth["total"]
+    avoided = total["naive"]["stock_out_units"] - total["forecast"]["stock_out_units"]
+    assert [each["month"] for each in kept["impact"]] == ["2026-10", "all"]
+    assert kept["impact"][-1]["stock_outs_avoided_units"] == pytest.approx(avoided)
+    assert code == (0 if worth["total"]["avoided_cents"] >= 0 else 1)
     code, bundle, _ = with_panel("bundle", trained["sha256"])
     assert (code, bundle["manifest"]["candidate"]) == (0, "ses")
+    _, refused, _ = with_panel("sign", trained["sha256"])
+    assert (refused["check"], "ML_SIGNING_KEY_FILE" in refused["error"]) == ("store-unavailable", True)
 
 
 def test_an_empty_inbox_is_drained_without_a_word(shell: Shell) -> None:
@@ -97,9 +130,11 @@ def test_an_empty_inbox_is_drained_without_a_word(shell: Shell) -> None:
         (["evaluate"], "not-enough-history", "ml panel"),
         (["forecast"], "not-enough-history", "ml panel"),
         (["drift"], "not-enough-history", "ml panel"),
+        (["impact"], "not-enough-history", "ml panel"),
         (["models", "--champion", "7"], "model-not-found", "'7'"),
         (["bundle", "abc"], "model-not-found", "'abc'"),
         (["bundle", "0" * 64], "model-not-found", "0" * 64),
+        (["sign", "0" * 64], "model-not-found", "0" * 64),
         (["ingest", "--events", "no-such-file.parquet"], "unreadable-file", "no-such-file.parquet"),
     ],
 )

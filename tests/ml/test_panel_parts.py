@@ -148,6 +148,18 @@ def test_only_what_a_late_event_changes_is_made_again(tmp_path: Path) -> None:
     assert (after.make(date(2026, 5, 1)), after.make(LAST)) == (8, 0)
 
 
+def test_large_files_of_a_month_are_split_together_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = whole_shop(tmp_path)
+    expected = part_by_part(PanelParts(tmp_path / "alone", files, 8, ZONE))
+    monkeypatch.setattr("ml.panel_files.ALONE_BYTES", 0)
+    named = {f"{int(name) % 2}/{name}": file for name, file in files.items()}
+    parts = PanelParts(tmp_path / "together", named, 8, ZONE)
+    assert parts.split() == 2
+    assert_equal(part_by_part(parts), expected)
+
+
 @pytest.mark.parametrize("change", [{"zone": "UTC"}, {"buckets": 4}, {"repeats": True}])
 def test_what_decides_a_part_is_in_its_name(tmp_path: Path, change: dict[str, Any]) -> None:
     usual: dict[str, Any] = {
@@ -207,8 +219,20 @@ def test_events_that_are_repeated_count_once(tmp_path: Path) -> None:
 
 
 def test_a_lake_that_grows_has_its_parts_made_anew_seldom() -> None:
-    sizes = (0, 1, 250_000, 250_001, 8_000_000, 50_000_000, 64_000_000, 100_000_000)
-    assert [buckets_for(events) for events in sizes] == [1, 1, 1, 2, 32, 64, 64, 128]
+    sizes = (0, 1, 250_000, 250_001, 8_000_000, 30_000_000, 50_000_000, 57_600_000, 100_000_000)
+    assert [buckets_for(events) for events in sizes] == [1, 1, 1, 2, 32, 80, 128, 160, 256]
+    found = {buckets_for(millions * 1_000_000) for millions in range(32, 1000)}
+    assert len(found) < 25
+
+
+def test_a_bucket_is_of_about_the_same_size_however_large_the_lake() -> None:
+    """The memory of a panel is that of its largest bucket."""
+    events = [millions * 1_000_000 for millions in range(30, 1000)]
+    sizes = [each / buckets_for(each) for each in events]
+    assert max(sizes) <= 400_000
+    assert max(sizes) / min(sizes) < 1.5
+    measured = [sizes[millions - 30] for millions in (30, 50, 60, 100, 300)]
+    assert max(measured) / min(measured) < 1.1
 
 
 def test_what_a_panel_is_not_made_of_is_removed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from ml.bundle import Bundle, unpack
 from ml.history import History
-from ml.product_history import Plan, ProductHistory
+from ml.product_history import Plan, ProductHistory, together
 from ml.snapshot import Snapshot, snapshot_bytes
 from tests.ml.small_models import bundle_bytes, small_bundle
 from tests.ml.small_plan import planned_shop, without_plan
@@ -136,7 +136,7 @@ def test_an_answer_without_any_plan_has_the_numbers_of_before() -> None:
     assert "planned_prices" not in header["category_totals"]
     own = ProductHistory.of(plain, GAPS)
     assert (own.plan, own.past_plan) == (None, None)
-    assert own.on(plain.months).plan == {}
+    assert together([own], plain.months).plan == {}
     assert not {"plan", "past_plan"} & own.model_dump().keys(), "what a service of before would refuse"
     assert "plan" not in json.loads(data.splitlines()[2])
 
@@ -160,7 +160,9 @@ def test_a_release_that_knows_nothing_of_plans_is_told_to_refuse_the_bundle() ->
 
 def test_every_plan_of_a_row_survives_being_sent() -> None:
     for row in range(shop().n):
-        again = sent(row).on(shop().months, {name: values[0] for name, values in shop().plan.items()})
+        again = together(
+            [sent(row)], shop().months, {name: values[0] for name, values in shop().plan.items()}
+        )
         for name in shop().plan:
             own = shop().planned(name) if name != "shop_price" else shop().plan[name]
             np.testing.assert_array_equal(again.plan[name], own[row : row + 1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ml.product_history import ProductHistory, months_between
+from ml.product_history import ProductHistory, months_between, together
 from tests.ml.small_history import small_shop
 
 
@@ -23,7 +23,7 @@ def sent(**changes: Any) -> dict[str, Any]:
 
 
 def test_months_before_the_first_sale_are_unknown_not_zero() -> None:
-    history = ProductHistory.model_validate(sent()).on(months_between("2025-08", "2025-12"))
+    history = together([ProductHistory.model_validate(sent())], months_between("2025-08", "2025-12"))
     assert history.product_ids == ("MUG-1",)
     assert np.array_equal(history.units, [[np.nan, np.nan, 3, 0, 5]], equal_nan=True)
     assert np.array_equal(history.price_cents, [[np.nan, np.nan, 1000, np.nan, 1100]], equal_nan=True)
@@ -31,9 +31,8 @@ def test_months_before_the_first_sale_are_unknown_not_zero() -> None:
 
 
 def test_units_alone_are_enough() -> None:
-    history = ProductHistory.model_validate({"product_id": "a", "first_month": "2025-12", "units": [1]}).on(
-        months_between("2025-11", "2025-12")
-    )
+    alone = ProductHistory.model_validate({"product_id": "a", "first_month": "2025-12", "units": [1]})
+    history = together([alone], months_between("2025-11", "2025-12"))
     assert history.categories == ("unknown",)
     assert np.isnan(history.price_cents).all()
     assert not history.extra
@@ -43,13 +42,24 @@ def test_every_row_of_a_shop_survives_being_sent() -> None:
     shop = small_shop()
     for row in range(shop.n):
         body = ProductHistory.of(shop, row).model_dump_json()
-        again = ProductHistory.model_validate_json(body).on(shop.months)
+        again = together([ProductHistory.model_validate_json(body)], shop.months)
         own = shop.rows(np.array([row]))
         assert again.units.tobytes() == own.units.tobytes()
         assert np.array_equal(again.price_cents, own.price_cents, equal_nan=True)
         assert {k: v.tolist() for k, v in again.extra.items()} == {
             k: v.tolist() for k, v in own.extra.items()
         }
+
+
+def test_a_shop_sent_together_is_the_shop() -> None:
+    shop = small_shop()
+    again = together([ProductHistory.of(shop, row) for row in range(shop.n)], shop.months)
+    assert (again.product_ids, again.categories) == (shop.product_ids, shop.categories)
+    assert again.units.tobytes() == shop.units.tobytes()
+    assert np.array_equal(again.price_cents, shop.price_cents, equal_nan=True)
+    assert {name: values.tolist() for name, values in again.extra.items()} == {
+        name: values.tolist() for name, values in shop.extra.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,7 @@ def test_what_cannot_be_is_named(changes: dict[str, Any], told: str) -> None:
 )
 def test_other_months_than_the_models_are_refused(first: str, last: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        ProductHistory.model_validate(sent()).on(months_between(first, last))
+        together([ProductHistory.model_validate(sent())], months_between(first, last))
 
 
 def test_a_product_without_sales_has_no_history_to_send() -> None:

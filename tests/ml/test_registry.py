@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -49,6 +52,24 @@ def test_the_same_bundle_is_one_version(registry: Registry, digests: Iterator[st
     before = len(registry.versions())
     assert registry.register(sha256, manifest(), METRICS, {}) == first
     assert len(registry.versions()) == before
+
+
+def test_two_that_register_the_same_bundle_at_once_leave_one_version(
+    registry: Registry, digests: Iterator[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, log_run = Barrier(2, timeout=60), Registry._log_run
+
+    def together(self: Registry, *arguments: Any) -> tuple[str, str]:
+        both.wait()
+        return log_run(self, *arguments)
+
+    monkeypatch.setattr(Registry, "_log_run", together)
+    sha256 = next(digests)
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(lambda _: registry.register(sha256, manifest(), METRICS, {}), range(2)))
+    kept = [each.version for each in registry.versions() if each.sha256 == sha256]
+    assert said == kept * 2
+    assert len(kept) == 1
 
 
 def test_an_alias_moves_and_names_one_version(registry: Registry, digests: Iterator[str]) -> None:

@@ -112,6 +112,21 @@ def test_a_champions_recipe_is_refreshed_when_it_stays_the_best(place: Place) ->
     assert second.promotable
 
 
+def test_a_refresh_that_nobody_can_tell_from_naive_is_no_and_still_says_why(
+    tmp_path: Path, new_state: NewState
+) -> None:
+    place, shop = Place(new_state(tmp_path)), small_shop(products=40, months=12, seed=3)
+    reports = []
+    for months in (11, 12):
+        report = train(shop.until(months), place.registry, place.store, seed=SEED, candidates=QUICK)
+        place.registry.set_alias("champion", report.version)
+        reports.append(report)
+    said = json.loads(json.dumps(reports[1].to_json(), allow_nan=False))
+    assert (said["outcome"], said["promotable"]) == ("refreshed", False)
+    assert said["verdict"]["answer"] == "not_enough_data"
+    assert "too wide to see a difference" in said["verdict"]["reasons"][0]
+
+
 def test_a_champion_hands_on_which_months_its_choice_used(place: Place) -> None:
     first = place.train(23)
     assert first.verdict["used_until"] == "2025-11"

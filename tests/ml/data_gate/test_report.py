@@ -15,7 +15,7 @@ from ml.data_gate.gate import run_gate
 from ml.data_gate.report import HISTORY, TABLE, Report, keep, of_version, required
 from ml.errors import QualityGateFailed
 from ml.lake import Lake
-from ml.model_store import ModelStore
+from ml.model_store import QUALITY, ModelStore
 from ml.panel import build_panel
 from ml.settings import MlSettings
 from tests.ml.small_shop import NOW, SETTINGS, good_rows, row, take, write
@@ -47,14 +47,14 @@ def filled(lake: Lake, tmp_path: Path) -> Lake:
 
 
 def test_a_report_is_one_row_and_one_file_with_the_verdicts_before_it(lake: Lake, store: ModelStore) -> None:
-    assert store.quality() is None
+    assert store.report(QUALITY) is None
     for minute, verdict in enumerate(("pass", "warn", "fail")):
         keep(report(verdict, minute=minute), lake, store)
     rows = lake.read(TABLE).sort("created_at").collect()
     assert dict(rows.schema) == QUALITY_SCHEMA
     assert rows["verdict"].to_list() == ["pass", "warn", "fail"]
     assert json.loads(rows["checks"][2])[0]["rows"] == [{"day": "2026-05-03", "events": 7}]
-    told = json.loads(store.quality() or b"")
+    told = json.loads(store.report(QUALITY) or b"")
     assert (told["verdict"], told["data_version"], told["checks"][0]["name"]) == ("fail", VERSION, "volume")
     assert [past["verdict"] for past in told["history"]] == ["warn", "pass"]
     assert HISTORY < 100

@@ -15,6 +15,7 @@ from ml.features import category_totals
 from ml.models.histogram import ROWS_AT_ONCE, Forest, HistogramTrees
 from ml.models.histogram_growth import forest_of
 from tests.ml.small_history import small_shop
+from tests.ml.small_plan import planned_shop
 
 Floats = NDArray[np.float64]
 
@@ -87,6 +88,12 @@ def test_the_same_data_and_seed_give_the_same_arrays() -> None:
     }
 
 
+def test_a_history_with_a_plan_is_learned_from_without_it() -> None:
+    history = planned_shop(products=26, months=14)[0]
+    model = HistogramTrees.fit(history, 5)
+    assert np.all(np.isfinite(model.predict(history, category_totals(history)).mean))
+
+
 def test_one_month_is_not_enough_to_learn_from() -> None:
     with pytest.raises(NotEnoughHistory, match="1 months of history hold no month to learn from"):
         HistogramTrees.fit(small_shop(products=5, months=6).until(1), seed=0)
@@ -99,6 +106,7 @@ import numpy as np
 from ml.features import category_totals
 from ml.models.histogram import HistogramTrees
 from tests.ml.small_history import small_shop
+from tests.ml.small_plan import planned_shop
 shop = small_shop(products=9, months=12)
 model = HistogramTrees.from_state(dict(np.load(sys.argv[1])))
 sys.stdout.write(model.predict(shop, category_totals(shop)).mean.tobytes().hex())
