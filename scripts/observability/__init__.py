@@ -1,0 +1,1 @@
+"""What is promised, as data, and the Prometheus rules and Grafana dashboards made of it."""
