@@ -1,20 +1,24 @@
 """Who may call a route; an application with a route that does not say it refuses to start."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader, APIKeyQuery
+from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPBearer
+from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import Scope
 
-from apps.chassis.keys import KeyRing, Role, StoredKey
+from apps.chassis.guard import Guard, admitted
+from apps.chassis.keys import HEADER, KeyRing, Role
 from apps.chassis.problems import Problem
 
-_header = APIKeyHeader(name="X-API-Key", scheme_name="api_key", auto_error=False)
+_header = APIKeyHeader(name=HEADER, scheme_name="api_key", auto_error=False)
+_token = HTTPBearer(scheme_name="token", bearerFormat="JWT", auto_error=False)
 _query = APIKeyQuery(
     name="key",
     scheme_name="browser_key",
@@ -24,7 +28,7 @@ _query = APIKeyQuery(
 
 
 class UndeclaredAccess(Exception):
-    """A route declares no rule, or asks for a key that its service does not have."""
+    """A route declares no rule, or asks for a credential of a service that takes none."""
 
 
 async def anyone() -> None:
@@ -32,27 +36,47 @@ async def anyone() -> None:
 
 
 @dataclass(frozen=True)
-class KeyHolder:
-    """A key with one of these roles is asked for; `request.state.key` is the one that came.
+class Holder:
+    """A key or a token with one of these roles is asked for.
 
     Raises:
-        Problem: 401 without a key, with an unknown one or outside its time; 403 for a key of another environment, of
-            other roles, or of other origins.
+        Problem: As `apps.chassis.guard.Guard.admit`.
     """
 
+    name: str
     roles: frozenset[Role]
+    open_without_credentials: bool = False
 
-    async def __call__(self, request: Request, offered: Annotated[str | None, Security(_header)]) -> None:
-        """Let the request through or raise."""
-        request.state.key = admitted(
-            request.app.state.keys, offered, self.roles, request.headers.get("origin")
-        )
+    async def __call__(
+        self,
+        request: Request,
+        _key: Annotated[str | None, Security(_header)],
+        _bearer: Annotated[object, Security(_token)],  # both for the OpenAPI document
+    ) -> None:
+        """Let the request through or raise, unless its route has done so before it read the body."""
+        if request.scope.get("admitted") is not self:
+            await self.admit(request.scope)
+
+    async def admit(self, scope: Scope) -> None:
+        """Let a request through or raise, without the framework."""
+        guard: Guard = scope["app"].state.guard
+        if not (self.open_without_credentials and guard.open_to_readers):
+            await guard.admit(scope, self.roles)
+        scope["admitted"] = self
 
 
 @dataclass(frozen=True)
-class KeyHolderOrPage:
-    """As `KeyHolder`; a browser key may also stand in the address, as it is public anyway."""
+class EventSender:
+    """A key of a sender or a page is asked for; a page's may also stand in the address, as it is public anyway.
 
+    `request.state.key` is the one that came.
+
+    Raises:
+        Problem: 401 without a key, with an unknown one or outside its time; 403 for a key of another environment, of
+            other roles, or of other origins; 429 over its rate.
+    """
+
+    name: str
     roles: frozenset[Role]
 
     async def __call__(
@@ -63,7 +87,8 @@ class KeyHolderOrPage:
     ) -> None:
         """Let the request through or raise."""
         origin = request.headers.get("origin")
-        key = admitted(request.app.state.keys, offered or addressed, self.roles, origin)
+        guard: Guard = request.app.state.guard
+        key = admitted(guard.keys or KeyRing(), offered or addressed, self.roles, origin)
         if not offered and Role.browser not in key.roles:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
@@ -72,77 +97,59 @@ class KeyHolderOrPage:
                 " one in the X-API-Key header",
             )
         request.state.key = key
+        request.scope["caller"] = key.caller
+        await guard.count(key)
 
 
-def admitted(ring: KeyRing, offered: str | None, roles: frozenset[Role], origin: str | None) -> StoredKey:
-    """The key that was offered, if it may do what `roles` may, here, now and from that origin."""
-    key = ring.find(offered or "")
-    if key is None:
-        raise _unauthorized(
-            "api-key-refused", "the X-API-Key header is missing or wrong; send a key that this service knows"
-        )
-    if key.environment != ring.environment:
-        raise _forbidden(
-            "key-of-another-environment",
-            f"the key is for the environment {key.environment!r}, and this is {ring.environment!r}",
-        )
-    now = ring.clock()
-    if key.not_before is not None and now < key.not_before:
-        raise _unauthorized("key-not-yet-valid", f"the key is valid from {key.not_before.isoformat()} on")
-    if key.not_after is not None and now >= key.not_after:
-        raise _unauthorized(
-            "key-expired", f"the key was valid until {key.not_after.isoformat()}; ask for a new one"
-        )
-    if not key.roles & roles:
-        raise _forbidden(
-            "role-refused", f"this takes a key of the roles {_named(roles)}, not {_named(key.roles)}"
-        )
-    if key.origins and origin not in key.origins:
-        raise _forbidden(
-            "origin-refused", "the key is for pages of other origins; add this one to the key's line"
-        )
-    return key
-
-
-def _unauthorized(name: str, detail: str) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, name, detail, headers={"WWW-Authenticate": "APIKey"})
-
-
-def _forbidden(name: str, detail: str) -> Problem:
-    return Problem(HTTPStatus.FORBIDDEN, name, detail)
-
-
-def _named(roles: Iterable[Role]) -> str:
-    return ", ".join(sorted(roles))
-
+Rule = Holder | EventSender
 
 ANYONE = Depends(anyone)
-KEY_HOLDER = Depends(KeyHolder(frozenset({Role.controller})))
-EVENT_SENDER = Depends(KeyHolderOrPage(frozenset({Role.sender, Role.browser})))
+READER = Depends(Holder("viewer", frozenset({Role.viewer, Role.controller}), open_without_credentials=True))
+CONTROLLER = Depends(Holder("controller", frozenset({Role.controller})))
+EVENT_SENDER = Depends(EventSender("sender", frozenset({Role.sender, Role.browser})))
 
 
-def rule_of(route: BaseRoute) -> str | None:
-    """The declared rule of a route, `anyone` or `key`; None when it declares none."""
+def rules_of(route: BaseRoute) -> list[Rule | None]:
+    """The declared rules of a route, None for `ANYONE`; there should be one."""
     declared: Iterable[Dependency] = route.dependencies if isinstance(route, APIRoute) else ()
-    return next((rule for item in declared if (rule := _rule(item)) is not None), None)
+    found = (item.dependency for item in declared)
+    return [
+        each if isinstance(each, Rule) else None for each in found if isinstance(each, Rule) or each is anyone
+    ]
 
 
-def _rule(item: Dependency) -> str | None:
-    if isinstance(item.dependency, KeyHolder | KeyHolderOrPage):
-        return "key"
-    return "anyone" if item.dependency is anyone else None
+class GuardedRoute(APIRoute):
+    """Applies a `Holder` before anything of the body is read, which the framework does before it asks dependencies."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler behind its rule."""
+        handle, rules = super().get_route_handler(), rules_of(self)
+
+        async def guarded(request: Request) -> Response:
+            for rule in rules:
+                if isinstance(rule, Holder):
+                    await rule.admit(request.scope)
+            return await handle(request)
+
+        return guarded
 
 
-def require_declared(routes: Iterable[BaseRoute], keys: KeyRing | None) -> None:
-    """Pass when every route has a rule that the service can apply.
+def require_declared(routes: Iterable[BaseRoute], guard: Guard) -> None:
+    """Pass when every route has one rule, and one that the service can apply.
 
     Raises:
-        UndeclaredAccess: It names the first route without one.
+        UndeclaredAccess: It names the first route that has not.
     """
     for route in routes:
-        rule = rule_of(route)
-        path = getattr(route, "path", repr(route))
-        if rule is None:
-            raise UndeclaredAccess(f"route {path} declares no access rule; add ANYONE or KEY_HOLDER")
-        if rule == "key" and keys is None:
-            raise UndeclaredAccess(f"route {path} asks for a key, and the service has none")
+        rules, path = rules_of(route), getattr(route, "path", repr(route))
+        if len(rules) != 1:
+            raise UndeclaredAccess(
+                f"route {path} declares {len(rules)} access rules; add one of ANYONE, READER, CONTROLLER"
+            )
+        if isinstance(rules[0], Holder) and not isinstance(route, GuardedRoute):
+            raise UndeclaredAccess(
+                f"route {path} would read a body before its rule; give its router GuardedRoute"
+            )
+        asks = rules[0] is not None and not getattr(rules[0], "open_without_credentials", False)
+        if asks and not guard.has_credentials:
+            raise UndeclaredAccess(f"route {path} asks for a credential, and the service takes none")

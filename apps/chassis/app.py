@@ -1,10 +1,10 @@
 """One way to build the application of a service."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
-from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from apps.chassis.access import require_declared
@@ -12,10 +12,11 @@ from apps.chassis.body_limit import BodyLimit
 from apps.chassis.cors import Cors
 from apps.chassis.edge import API_CONTENT_POLICY, Edge
 from apps.chassis.errors import add_handlers
+from apps.chassis.guard import Guard
 from apps.chassis.handover import Lifespan, announcing, nothing_to_open
 from apps.chassis.health import Check, health_router
-from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
+from apps.chassis.refusals import describe_refusals
 from apps.chassis.settings import ServiceSettings
 
 API_VERSION = "1"
@@ -30,8 +31,7 @@ def create_app(
     readiness: Mapping[str, Check],
     metrics: Metrics,
     lifespan: Lifespan = nothing_to_open,
-    api_key: SecretStr | None = None,
-    keys: KeyRing | None = None,
+    guard: Guard | None = None,
     browser_paths: Collection[str] = (),
     content_policy: str = API_CONTENT_POLICY,
     shortcuts: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
@@ -45,8 +45,7 @@ def create_app(
         readiness: Named conditions of `/ready`.
         metrics: Where requests are counted; the service may have added metrics of its own.
         lifespan: What to open before the first request and close after the last.
-        api_key: What `KEY_HOLDER` routes ask for, where there is but this one key.
-        keys: What they ask for, where there are more.
+        guard: Which credentials it takes; none without.
         browser_paths: Where pages of the origins of browser keys may post.
         content_policy: Content-Security-Policy of every answer.
         shortcuts: What is asked before the routes are; each passes on what it does not answer.
@@ -54,27 +53,42 @@ def create_app(
     Raises:
         UndeclaredAccess: A route does not say who may call it.
     """
+    guard = guard or Guard()
     app = FastAPI(
         title=title,
         version=API_VERSION,
-        lifespan=announcing(lifespan, readiness, settings.ready_fd),
+        lifespan=announcing(_closing(lifespan, guard), readiness, settings.ready_fd),
         docs_url=None,  # its page loads scripts from elsewhere, which the content policy forbids
         redoc_url=None,
         telemetry=_NO_TELEMETRY,
     )
-    ring = keys or (None if api_key is None else KeyRing(own=api_key))
-    app.state.settings, app.state.keys, app.state.draining = settings, ring, False
+    app.state.settings, app.state.guard, app.state.draining = settings, guard, False
     for router in (
         *routers,
         health_router(readiness, metrics),
     ):  # the first match wins, so the busy ones first
-        require_declared(router.routes, ring)
+        require_declared(router.routes, guard)
         app.include_router(router)
     add_handlers(app)
+    describe_refusals(app)
     for shortcut in shortcuts:
         app.add_middleware(shortcut)
     app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
-    if ring is not None and browser_paths:
-        app.add_middleware(Cors, keys=ring, paths=browser_paths)
+    if guard.keys is not None and browser_paths:
+        app.add_middleware(Cors, keys=guard.keys, paths=browser_paths)
     app.add_middleware(Edge, metrics=metrics, content_policy=content_policy)  # added last, so outermost
     return app
+
+
+def _closing(lifespan: Lifespan, guard: Guard) -> Lifespan:
+    """`lifespan`, after which the guard gives up its connections."""
+
+    @asynccontextmanager
+    async def closed(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app):
+            try:
+                yield
+            finally:
+                await guard.close()
+
+    return closed

@@ -82,6 +82,7 @@ class Edge:
                 "path": scope["path"],
                 "route": route,
                 "status": status,
+                "caller": scope.get("caller"),
                 "milliseconds": round(seconds * 1000, 3),
             },
         )

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from apps.chassis.access import ANYONE
 from apps.chassis.metrics import Metrics
@@ -73,7 +73,7 @@ def health_router(checks: Mapping[str, Check], metrics: Metrics) -> APIRouter:
         status = HTTPStatus.OK if answer.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse(answer.model_dump(), status)
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def exposition() -> Response:
         """Prometheus text."""
         return metrics.response()

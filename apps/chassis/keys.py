@@ -22,6 +22,8 @@ from apps.chassis.settings import BadSettings
 
 log = logging.getLogger(__name__)
 
+HEADER = "X-API-Key"
+
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
 Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 
@@ -50,6 +52,12 @@ class StoredKey(BaseModel):
     origins: frozenset[Origin] = frozenset()
     not_before: AwareDatetime | None = None
     not_after: AwareDatetime | None = None
+    requests_per_second: float | None = Field(default=None, gt=0)
+
+    @property
+    def caller(self) -> str:
+        """What metrics and logs call whoever has the key: its source, and enough of the hash to tell two keys apart."""
+        return f"{self.source}:{self.sha256[:8]}"
 
     @model_validator(mode="after")
     def _browser_alone(self) -> Self:
@@ -62,6 +70,11 @@ class StoredKey(BaseModel):
 
 class BadKeyFile(BadSettings):
     """The file of keys cannot be used; the text names the line and shows nothing of it."""
+
+
+def key_header(key: SecretStr | None) -> dict[str, str]:
+    """What a service that has a key at another one sends with each request."""
+    return {} if key is None else {HEADER: key.get_secret_value()}
 
 
 def digest(key: str) -> str:
@@ -142,6 +155,11 @@ class KeyRing:
             )
             self._seen = _signature(file)
             self._take(read_keys(file))
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there are keys of more than the service's own variable."""
+        return self._file is not None
 
     def find(self, offered: str) -> StoredKey | None:
         """What is known of a key, whether it may be used or not."""

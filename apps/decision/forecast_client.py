@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel, ValidationError
 
 from apps.chassis import request_id
+from apps.chassis.keys import key_header
+from apps.chassis.outgoing import Caller
 from apps.chassis.problems import Problem, refused_field, unavailable
 from apps.decision.kept_answers import KeptAnswers
 from apps.decision.schemas import MOST_PRODUCTS
@@ -49,11 +51,12 @@ class ForecastClient:
 
     def __init__(self, settings: DecisionSettings, registry: CollectorRegistry) -> None:
         self._settings = settings
-        self._client = httpx.AsyncClient(
+        self._client = Caller(
             base_url=settings.forecast_url,
             timeout=settings.forecast_timeout_seconds,
             limits=httpx.Limits(max_connections=settings.forecast_connections),
             trust_env=False,  # a proxy for the outside must not sit between two services
+            headers=key_header(settings.forecast_key),
         )
         self._kept = KeptAnswers(settings.forecast_kept_bytes)
         self._rests_until = 0.0
@@ -79,7 +82,7 @@ class ForecastClient:
             UnknownProduct: The service has none for it.
             Problem: 503, the service did not give one in time and none is kept that is young enough.
         """
-        found = await self._get(Forecast, f"/forecast/{quote(product_id, safe='')}")
+        found = await self._get(Forecast, f"/forecast/{_segment(product_id)}")
         if found is None:
             raise UnknownProduct(product_id)
         return found
@@ -160,6 +163,11 @@ class ForecastClient:
             return await self._client.get(path, headers=headers)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
             return await self._client.get(path, headers=headers)
+
+
+def _segment(product_id: str) -> str:
+    """An id in a path; `.` and `..` alone would be taken for the place that they name in one."""
+    return quote(product_id, safe="") if product_id.strip(".") else product_id.replace(".", "%2E")
 
 
 def _read(kind: type[Model], content: bytes) -> Model:

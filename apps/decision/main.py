@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from apps.chassis.app import create_app
+from apps.chassis.guard import guard_of
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
 from apps.decision.forecast_client import ForecastClient
@@ -18,6 +19,9 @@ def create(settings: DecisionSettings) -> FastAPI:
 
     It is ready without its forecast service: a hiccup there would otherwise take every decision pod out at
     once, and a decision for a sent forecast needs none.
+
+    Raises:
+        BadKeyFile: The file of API keys cannot be used.
     """
     metrics = Metrics()
     forecasts = ForecastClient(settings, metrics.registry)
@@ -34,6 +38,7 @@ def create(settings: DecisionSettings) -> FastAPI:
         readiness={},
         metrics=metrics,
         lifespan=lifespan,
+        guard=guard_of(settings, "decision", metrics.registry),
     )
 
 

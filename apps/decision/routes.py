@@ -8,8 +8,9 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
-from apps.chassis.access import ANYONE
+from apps.chassis.access import READER, GuardedRoute
 from apps.chassis.problems import refused_field
+from apps.chassis.refusals import refusal
 from apps.decision.forecast_client import ForecastClient, Found
 from apps.decision.portfolio import decide_portfolio
 from apps.decision.schemas import AdMonths, Decision, DecisionRequest, Numbers, Portfolio, PortfolioRequest
@@ -23,7 +24,7 @@ Name = Annotated[str, Path(max_length=TEXT_LENGTH)]
 
 def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
     """Decisions for products of the shop and for forecasts that are sent."""
-    router = APIRouter(dependencies=[ANYONE])
+    router = APIRouter(dependencies=[READER], route_class=GuardedRoute)
     turn = CapacityLimiter(1)  # a demand over many months takes long enough to hold up other requests
 
     async def answer(found: Found[Forecast], numbers: Numbers, months: AdMonths | None = None) -> Response:
@@ -41,7 +42,7 @@ def decision_router(forecasts: ForecastClient, defaults: Defaults) -> APIRouter:
         """Decide for a product by the shop's usual numbers, each marked as a default."""
         return await answer(await forecasts.forecast(product_id), Numbers())
 
-    @router.post("/decision", response_model=Decision)
+    @router.post("/decision", response_model=Decision, responses=refusal(404))
     async def decision_by_numbers(sent: DecisionRequest) -> Response:
         """Decide by a planner's own numbers, for a product of the shop or a forecast that is sent."""
         if sent.forecast is not None:

@@ -3,11 +3,11 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from apps.chassis.settings import Port, ServiceSettings
+from apps.chassis.settings import AccessSettings, ApiKey, Port
 from ml.decisions import Defaults
 
 
-class DecisionSettings(ServiceSettings):
+class DecisionSettings(AccessSettings):
     """Where forecasts come from, and the shop's usual numbers.
 
     One default changes by its own variable, for example `DECISION_DEFAULTS__COST_SHARE_OF_PRICE=0.55`.
@@ -18,6 +18,9 @@ class DecisionSettings(ServiceSettings):
     port: Port = 8002
     forecast_url: str = Field(
         default="http://127.0.0.1:8001", pattern="^https?://", description="forecast service"
+    )
+    forecast_key: ApiKey | None = Field(
+        default=None, description="this service's own key at the forecast service, of the role viewer"
     )
     forecast_timeout_seconds: float = Field(default=2.0, gt=0, description="longest wait for one forecast")
     forecast_connections: int = Field(

@@ -11,14 +11,15 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from apps.chassis.access import ANYONE, KEY_HOLDER
+from apps.chassis.access import ANYONE, CONTROLLER, READER, GuardedRoute
 from apps.chassis.problems import Problem, shown
-from apps.forecast.data_quality import QualityReports
+from apps.chassis.refusals import refusal
 from apps.forecast.live import SentHistories, live_answers
 from apps.forecast.schemas import (
     MAX_PAGE,
     CategoryForecast,
     CategoryForecasts,
+    DriftReport,
     Forecast,
     ForecastPage,
     Forecasts,
@@ -31,7 +32,8 @@ from apps.forecast.schemas import (
 )
 from apps.forecast.served import Served
 from apps.forecast.serving import Serving
-from apps.forecast.shortcut import Headers
+from apps.forecast.shortcut import Ready
+from apps.forecast.stored_report import StoredReport
 from ml.events import TEXT_LENGTH, canonical_product_id
 from ml.forecasting import encoded
 
@@ -52,7 +54,7 @@ def _array(answers: Iterable[bytes]) -> bytes:
 
 def forecast_router(serving: Serving, served: Served) -> APIRouter:
     """Forecasts from the snapshot, and live ones for histories that are sent."""
-    router = APIRouter(dependencies=[ANYONE])
+    router = APIRouter(dependencies=[READER], route_class=GuardedRoute)
     turn = CapacityLimiter(1)  # one worker has one core; more threads would only make each answer slower
 
     @router.get("/forecast", response_model=ForecastPage)
@@ -84,7 +86,8 @@ def forecast_router(serving: Serving, served: Served) -> APIRouter:
         """Forecast the month after the caller's own history: one product, or an array of up to 1,000."""
         loaded, many = serving.loaded, isinstance(sent, list)
         histories = sent if isinstance(sent, list) else [sent]
-        answers = await run_sync(partial(live_answers, loaded, histories), limiter=turn)
+        work = partial(live_answers, loaded, histories)
+        answers = await run_sync(work, limiter=turn) if many else work()  # one takes less than a millisecond
         served.live(loaded, answers)
         told = list(map(loaded.told, answers))
         return _json(b'{"forecasts":%b}' % _array(told) if many else told[0], loaded.headers)
@@ -101,19 +104,18 @@ def forecast_router(serving: Serving, served: Served) -> APIRouter:
     return router
 
 
-def ready_forecast(serving: Serving, served: Served, product_id: str) -> tuple[bytes, Headers] | None:
+def ready_forecast(serving: Serving, served: Served, product_id: str) -> Ready | None:
     """The answer and headers of `GET /forecast/{product_id}` where there is one, for `apps.forecast.shortcut`."""
     name, loaded = canonical_product_id(product_id), serving.now
     answer = None if loaded is None else loaded.snapshot.answers.get(name)
     if loaded is None or answer is None or len(product_id) > TEXT_LENGTH:
         return None
-    served.asked(loaded, name)
-    return loaded.told(answer), loaded.raw_headers
+    return Ready(loaded.told(answer), loaded.raw_headers, partial(served.asked, loaded, name))
 
 
 def category_router(serving: Serving) -> APIRouter:
     """Forecasts of whole categories."""
-    router = APIRouter(dependencies=[ANYONE])
+    router = APIRouter(dependencies=[READER], route_class=GuardedRoute)
 
     @router.get("/categories")
     async def categories() -> CategoryForecasts:
@@ -147,7 +149,7 @@ def category_router(serving: Serving) -> APIRouter:
 
 def open_month_router(serving: Serving) -> APIRouter:
     """The month that is still open, apart from every forecast."""
-    router = APIRouter(dependencies=[ANYONE])
+    router = APIRouter(dependencies=[READER], route_class=GuardedRoute)
 
     @router.get("/nowcast")
     async def nowcast() -> OpenMonth:
@@ -168,28 +170,33 @@ def open_month_router(serving: Serving) -> APIRouter:
     return router
 
 
-def quality_router(reports: QualityReports) -> APIRouter:
-    """What was found in the data that models learn from."""
-    router = APIRouter(dependencies=[ANYONE])
+def report_router(quality: StoredReport[QualityReport], drift: StoredReport[DriftReport]) -> APIRouter:
+    """What was found in the data that models learn from, and in the newest month."""
+    router = APIRouter(dependencies=[READER], route_class=GuardedRoute)
 
-    @router.get("/data-quality")
+    @router.get("/data-quality", responses=refusal(404))
     async def data_quality() -> QualityReport:
         """Say what the quality gate last said of the data, check by check."""
-        return await reports.newest()
+        return await quality.newest()
+
+    @router.get("/drift", responses=refusal(404))
+    async def newest_drift() -> DriftReport:
+        """Say what was last said of drift, and why."""
+        return await drift.newest()
 
     return router
 
 
 def model_router(serving: Serving) -> APIRouter:
     """What is served, and taking over what is newer."""
-    router = APIRouter()
+    router = APIRouter(route_class=GuardedRoute)
 
     @router.get("/model-info", dependencies=[ANYONE])
     async def model_info() -> ModelInfo:
         """Say which image, model and data answer here."""
         return serving.info
 
-    @router.post("/reload", dependencies=[KEY_HOLDER])
+    @router.post("/reload", dependencies=[CONTROLLER])
     async def reload() -> Reloaded:
         """Take over a newer snapshot of the pinned model; when anything is wrong with it, nothing changes."""
         return Reloaded(changed=await serving.reload(), serving=serving.info)

@@ -145,6 +145,26 @@ class GroupForecast(Answer):
     )
 
 
+class PastForecast(Answer):
+    """What had been forecast for a month, by the newest model of then that is not newer than the served one."""
+
+    month: Month
+    model_version: int
+    mean: Units
+    p10: Units
+    p90: Units
+
+
+class Past(Answer):
+    """A product's months from `first_month` on, 60 at most, and the forecasts of them, oldest first."""
+
+    product_id: str
+    data_version: str
+    first_month: Month
+    units: list[Units] = Field(description="Of each month; of one with days without stock its demand.")
+    forecasts: list[PastForecast] = Field(default_factory=list)
+
+
 class ForecastPage(Answer):
     """Forecasts in the order of their product ids; `next_cursor` is null on the last page.
 
@@ -228,6 +248,128 @@ class QualityReport(QualityVerdict):
     newest_event: datetime | None = None
     checks: list[QualityCheck]
     history: list[QualityVerdict] = Field(default_factory=list)
+
+
+class DriftSign(Answer):
+    """One thing that was looked at: how far it is off, and how sure that is over everything looked at."""
+
+    name: str
+    effect: FiniteFloat
+    floor: FiniteFloat = Field(description="A smaller effect is no drift.")
+    p_value: FiniteFloat
+    drifted: bool
+
+
+class DriftColumn(Answer):
+    """The clearest sign of drift in one column of the inputs; `effect` is in standard deviations, a log or a share."""
+
+    column: str
+    kind: str
+    label: str = ""
+    window: int = Field(description="Over how many of the last batches.")
+    effect: FiniteFloat
+    corrected: FiniteFloat = Field(description="p-value, corrected over all columns.")
+    drifted: bool
+
+
+class DriftChart(Answer):
+    """A chart of errors; above its limit there is drift."""
+
+    name: str
+    effect: FiniteFloat
+    total: FiniteFloat
+    limit: FiniteFloat
+
+
+class DriftInputs(Answer):
+    """What was found in the inputs."""
+
+    answer: str
+    reason: str = ""
+    findings: list[DriftColumn] = Field(default_factory=list)
+    categories: list[str] = Field(default_factory=list, description="Those whose own inputs drifted.")
+
+
+class DriftResiduals(Answer):
+    """What was found in the errors."""
+
+    answer: str
+    reason: str = ""
+    charts: list[DriftChart] = Field(default_factory=list)
+
+
+class DriftParts(Answer):
+    """The answers of the parts of a verdict; those of a later release are passed over."""
+
+    forecasts: str
+    inputs: DriftInputs
+    residuals: DriftResiduals
+
+
+class DriftFound(Answer):
+    """What a verdict rests on."""
+
+    reason: str
+    features: list[str]
+    findings: list[DriftSign] = Field(default_factory=list)
+    parts: DriftParts
+
+
+class DriftVerdict(Answer):
+    """What was said of one period."""
+
+    period: str
+    answer: str = Field(description="no drift, drift or not enough data.")
+    episode: str | None = Field(default=None, description="Period in which the episode of drift began.")
+    retrain: bool = False
+    model_version: int
+
+
+class DriftReport(DriftVerdict):
+    """The newest verdict on drift, and those before it, newest first."""
+
+    created_at: datetime
+    data_version: str | None = None
+    false_alarms: Share | None = Field(
+        default=None, description="Share of batches without drift in which the inputs alarmed, measured."
+    )
+    report: DriftFound
+    history: list[DriftVerdict] = Field(default_factory=list)
+
+
+class MonthFigures(Answer):
+    """Errors of one model in one month, shares 0 to 1; what an older writer did not know is absent."""
+
+    month: str
+    model_version: int
+    horizon: int = 1
+    wape: FiniteFloat | None
+    naive_wape: FiniteFloat | None
+    bias: FiniteFloat | None
+    pinball: FiniteFloat | None
+    coverage_80: FiniteFloat
+    revenue_wape: FiniteFloat | None = None
+
+
+class StockImpact(Answer):
+    """What stocking by the forecasts was worth in months that are over, against as many units as the month before.
+
+    `month` is `all` for all of them together; fewer than 0 is worse.
+    """
+
+    month: str
+    units: FiniteFloat
+    stock_outs_avoided_units: FiniteFloat
+    avoided_cents: FiniteFloat
+
+
+class EvaluationReport(Answer):
+    """What `python -m ml evaluate` left; `impact` is null from releases that did not measure it."""
+
+    created_at: datetime
+    newest_event_at: datetime | None = None
+    months: list[MonthFigures]
+    impact: list[StockImpact] | None = None
 
 
 class ModelInfo(Answer):

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -23,13 +22,11 @@ from prometheus_client import Counter as Metric
 
 from apps.forecast.loaded import Loaded
 from apps.forecast.settings import ForecastSettings
-from ml.bucket import Bucket
 from ml.errors import StoreUnavailable
-from ml.folder import Folder
 from ml.forecasting import encoded
 from ml.model_store import Files
+from ml.served import FORMAT, SUFFIX, place_of_served
 
-FORMAT: Final = 1
 MOST_SAMPLES: Final = 1000
 MOST_UNWRITTEN: Final = 4
 """Snapshots whose counts wait for a store that does not answer; older ones are dropped and counted."""
@@ -94,8 +91,7 @@ class Served:
         self._tallies: dict[str, Tally] = {}
         self._files: Files | None = None
         if settings.served_store is not None:
-            root = settings.served_store
-            self._files = Folder(root) if isinstance(root, Path) else Bucket(root)
+            self._files = place_of_served(settings.served_store)
         self._written = Metric(
             "forecast_served_files", "Files of what was served, by result.", ["result"], registry=registry
         )
@@ -155,7 +151,7 @@ class Served:
 
     def _write(self, files: Files, tally: Tally) -> None:
         folder = f"{tally.snapshot['model_sha256']}/{tally.snapshot['data_version']}"
-        name = f"{folder}/{time.time_ns()}-{os.urandom(4).hex()}.jsonl"
+        name = f"{folder}/{time.time_ns()}-{os.urandom(4).hex()}{SUFFIX}"
         files.write(name, tally.file(self._settings.image_tag, datetime.now(UTC)))
 
     def _keep(self, old: Tally) -> None:

@@ -52,7 +52,7 @@ class Serving:
             ["state"],
             registry=registry,
         )
-        self._store = ModelStore(settings.model_store)
+        self._store = ModelStore(settings.model_store, signers=settings.signers_file)
         self._turn = anyio.Lock()
         self._bundle: Bundle | None = None
         self._loaded: Loaded | None = None

@@ -6,9 +6,11 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from apps.chassis.access import ANYONE, KEY_HOLDER
+from apps.chassis.access import ANYONE, CONTROLLER, GuardedRoute
 from apps.chassis.app import create_app
+from apps.chassis.guard import Guard
 from apps.chassis.health import Check
+from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
 from apps.chassis.settings import Port, ServiceSettings
@@ -28,7 +30,7 @@ class Item(BaseModel):
     units: int = Field(ge=0)
 
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 
 @router.get("/items/{item_id}", dependencies=[ANYONE])
@@ -49,7 +51,7 @@ async def items(batch: list[Item]) -> int:
     return len(batch)
 
 
-@router.post("/change", dependencies=[KEY_HOLDER])
+@router.post("/change", dependencies=[CONTROLLER])
 async def change() -> str:
     return "changed"
 
@@ -64,7 +66,7 @@ def create(settings: DemoSettings, readiness: dict[str, Check] | None = None) ->
         routers=[router],
         readiness=readiness or {"demo": nothing_missing},
         metrics=Metrics(),
-        api_key=SecretStr(KEY),
+        guard=Guard(KeyRing(own=SecretStr(KEY))),
     )
 
 

@@ -4,8 +4,9 @@ import pytest
 from fastapi import APIRouter
 from pydantic import SecretStr
 
-from apps.chassis.access import ANYONE, KEY_HOLDER, UndeclaredAccess, require_declared
+from apps.chassis.access import ANYONE, CONTROLLER, READER, GuardedRoute, UndeclaredAccess, require_declared
 from apps.chassis.app import create_app
+from apps.chassis.guard import Guard
 from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
 from tests.apps.chassis.demo import DemoSettings
@@ -27,15 +28,37 @@ def test_a_route_without_a_rule_is_named() -> None:
         build(router)
 
 
+def test_a_route_with_two_rules_is_named() -> None:
+    """Else one could be read and the other one meant."""
+    router = APIRouter(dependencies=[ANYONE])
+    router.add_api_route("/both", nothing, dependencies=[READER])
+    with pytest.raises(UndeclaredAccess, match="/both declares 2"):
+        build(router)
+
+
 def test_a_key_route_of_a_service_without_a_key_is_named() -> None:
-    router = APIRouter()
-    router.add_api_route("/change", nothing, dependencies=[KEY_HOLDER])
+    router = APIRouter(route_class=GuardedRoute)
+    router.add_api_route("/change", nothing, dependencies=[CONTROLLER])
     with pytest.raises(UndeclaredAccess, match="/change"):
         build(router)
-    require_declared(router.routes, KeyRing(own=SecretStr("k")))
+    require_declared(router.routes, Guard(KeyRing(own=SecretStr("k"))))
+
+
+def test_a_rule_that_would_come_after_the_body_is_named() -> None:
+    router = APIRouter(dependencies=[READER])
+    router.add_api_route("/late", nothing)
+    with pytest.raises(UndeclaredAccess, match="/late would read a body"):
+        build(router)
 
 
 def test_a_rule_of_the_router_counts_for_its_routes() -> None:
     router = APIRouter(dependencies=[ANYONE])
     router.add_api_route("/open", nothing)
-    require_declared(router.routes, None)
+    require_declared(router.routes, Guard())
+
+
+def test_reading_is_open_where_there_is_nothing_to_show() -> None:
+    router = APIRouter(dependencies=[READER], route_class=GuardedRoute)
+    router.add_api_route("/read", nothing)
+    require_declared(router.routes, Guard())
+    assert Guard(KeyRing(own=SecretStr("k"))).open_to_readers

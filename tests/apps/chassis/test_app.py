@@ -194,5 +194,5 @@ def test_each_request_is_one_json_line_with_its_id(client: Client, caplog: pytes
 def test_openapi_describes_the_routes_and_the_key(client: Client) -> None:
     document = client.get("/openapi.json").json()
     assert {"/health", "/ready", "/metrics", "/items", "/change"} <= set(document["paths"])
-    assert document["paths"]["/change"]["post"]["security"] == [{"api_key": []}]
+    assert document["paths"]["/change"]["post"]["security"] == [{"api_key": []}, {"token": []}]
     assert "security" not in document["paths"]["/items"]["post"]

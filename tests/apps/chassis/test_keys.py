@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from apps.chassis.access import admitted
+from apps.chassis.guard import admitted
 from apps.chassis.keys import BadKeyFile, KeyRing, Role
 from apps.chassis.problems import Problem
 

@@ -1,5 +1,7 @@
 """A missing or wrong variable is one sentence that names it."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -48,6 +50,28 @@ def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSettings) as caught:
         read_settings(ReleaseSettings)
     assert "RELEASE_API_KEY is wrong" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_may_be_a_file_and_a_variable_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RELEASE_API_KEY")
+    (tmp_path / "release_api_key").write_text(f"{'f' * 16}\n")
+    with pytest.raises(BadSettings, match="RELEASE_API_KEY is not set"):
+        read_settings(ReleaseSettings)
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    assert read_settings(ReleaseSettings).api_key.get_secret_value() == "f" * 16
+    monkeypatch.setenv("RELEASE_API_KEY", "v" * 16)
+    assert read_settings(ReleaseSettings).api_key.get_secret_value() == "v" * 16
+
+
+def test_a_wrong_secret_of_a_file_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RELEASE_API_KEY")
+    (tmp_path / "release_api_key").write_text("hunter2")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    with pytest.raises(BadSettings, match="RELEASE_API_KEY is wrong") as caught:
+        read_settings(ReleaseSettings)
     assert "hunter2" not in str(caught.value)
 
 

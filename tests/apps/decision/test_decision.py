@@ -113,7 +113,8 @@ def test_every_number_of_a_planner_can_be_sent() -> None:
 def test_an_unknown_product_is_404_by_name(client: Client) -> None:
     answer = client.get("/decision/NOPE")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:purchase-prediction:unknown-product")
-    assert client.post("/decision", json={"product_id": "NOPE"}).status_code == 404
+    for product_id in ("NOPE", ".", ".."):
+        assert client.post("/decision", json={"product_id": product_id}).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,7 @@ def test_an_unknown_product_is_404_by_name(client: Client) -> None:
     [
         ({"price_cents": 10, "cost_cents": 20}, "price_cents 10 is not above cost_cents 20"),
         ({"on_hand_units": -1}, "on_hand_units is -1"),
+        ({"on_hand_units": 10**400}, "on_hand_units is a number of 1329 bits; give 0 to 1000000000000"),
         ({"lead_time_months": 13}, "14 months"),
         ({"ad_elasticity": 2}, "ad_elasticity is 2"),
     ],

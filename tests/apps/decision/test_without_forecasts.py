@@ -1,5 +1,6 @@
 """A real forecast service is stopped, killed or cuts connections: decisions go on for a stated time, and say so."""
 
+import asyncio
 import signal
 import socket
 import struct
@@ -11,7 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from apps.chassis.outgoing import Caller
+from apps.chassis.problems import Problem
+from apps.decision.forecast_client import ForecastClient
 from apps.decision.kept_answers import KeptAnswers
 from apps.decision.main import create
 from apps.decision.schemas import Decision, Portfolio
@@ -75,6 +80,34 @@ def forecasts(shop: Shop) -> Iterator[tuple[Process, socket.socket]]:
 def deciding(url: str, **changes: Any) -> Any:
     settings = DecisionSettings(forecast_url=url, forecast_timeout_seconds=TIMEOUT, **changes)
     return answering(create(settings))
+
+
+@pytest.mark.parametrize("error", [AttributeError("getpeername"), RuntimeError("the handler is closed")])
+def test_a_connection_that_libraries_lose_under_a_question_is_asked_again(
+    error: Exception, shop: Shop, forecasts: tuple[Process, socket.socket]
+) -> None:
+    """Anyio and uvloop raise what is no HTTP error where a connection is cut at the wrong moment."""
+    process, _ = forecasts
+    lost = 1
+
+    class Losing(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal lost
+            lost -= 1
+            if lost >= 0:
+                raise error
+            return await super().handle_async_request(request)
+
+    async def ask() -> str:
+        settings = DecisionSettings(forecast_url=process.url, forecast_kept_seconds=0.0)
+        async with ForecastClient(settings, CollectorRegistry()) as client:
+            client._client = Caller(base_url=process.url, transport=Losing())
+            return (await client.forecast(PRODUCT)).value.product_id
+
+    assert asyncio.run(ask()) == PRODUCT
+    lost = 2
+    with pytest.raises(Problem, match="ReadError"):
+        asyncio.run(ask())
 
 
 def asked(client: Client, product: str = PRODUCT) -> tuple[httpx.Response, float]:

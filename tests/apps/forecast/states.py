@@ -22,6 +22,7 @@ from tests.apps.client import Client, answering
 from tests.apps.forecast.store import DATA_VERSION, KEY, VERSION, Shop
 from tests.apps.kept_alive import KeptAlive
 from tests.ml.small_models import bundle_bytes
+from tests.ml.test_signatures import pair
 
 LATER = "2026-01.aaaaaaaaaaaa"
 
@@ -139,6 +140,30 @@ def of_another_shape(shop: Shop, stack: ExitStack, _: pytest.MonkeyPatch) -> Ask
     return serving(shop, stack)
 
 
+def unsigned(shop: Shop, stack: ExitStack, _: pytest.MonkeyPatch) -> Asks:
+    signers = pair(shop.root.parent, "trainer")[1]
+    return serving(shop, stack, signers_file=signers)
+
+
+def signed_by_another(shop: Shop, stack: ExitStack, _: pytest.MonkeyPatch) -> Asks:
+    trainer, signers = pair(shop.root.parent, "trainer")
+    stranger = pair(shop.root.parent, "stranger")[0]
+    store = ModelStore(shop.root, signing_key=trainer)
+    store.put_bundle(store.get_bundle(shop.model_sha256))
+    shop.write_snapshot(signing_key=stranger)
+    return serving(shop, stack, signers_file=signers)
+
+
+def newer_is_unsigned(shop: Shop, stack: ExitStack, _: pytest.MonkeyPatch) -> Asks:
+    trainer, signers = pair(shop.root.parent, "trainer")
+    ModelStore(shop.root, signing_key=trainer).sign(shop.model_sha256)
+    client = serving(shop, stack, signers_file=signers)
+    shop.write_snapshot(data_version=LATER)
+    reload_refused(client)
+    assert client.get("/model-info").json()["data_version"] == DATA_VERSION
+    return client
+
+
 def store_came_back(shop: Shop, stack: ExitStack, _: pytest.MonkeyPatch) -> Asks:
     away = shop.root.rename(shop.root.with_name("away"))
     client = serving(shop, stack)
@@ -207,9 +232,12 @@ STATES: dict[str, State] = {
     "the snapshot is of another model version": of_another_version,
     "the snapshot is damaged at the start": damaged,
     "the snapshot is whole and of another shape": of_another_shape,
+    "the model has no signature, and one is asked for": unsigned,
+    "the snapshot was signed by somebody else": signed_by_another,
     "the store came back after the start": store_came_back,
     "the store went down after the start": store_went_down,
     "a newer snapshot is damaged": newer_is_damaged,
+    "a newer snapshot has no signature, and one is asked for": newer_is_unsigned,
     "all snapshots were removed after the start": snapshots_removed,
     "the snapshot is old": old,
     "the disk for counts of what was served is full": disk_full,

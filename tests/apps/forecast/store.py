@@ -15,6 +15,7 @@ from apps.forecast.settings import ForecastSettings
 from ml.bundle import unpack
 from ml.history import History
 from ml.model_store import ModelStore
+from ml.past import ToldBefore, past_parts
 from ml.snapshot import NOT_JUDGED, Groups, snapshot_bytes, sums_of_means
 from tests.ml.known_processes import negative_binomials
 from tests.ml.small_history import small_shop
@@ -44,11 +45,17 @@ class Shop:
         drift: str = NOT_JUDGED,
         groups: Groups = sums_of_means,
         notes: Mapping[str, Any] = MappingProxyType({}),
+        signing_key: Path | None = None,
+        told: ToldBefore | None = None,
     ) -> Path:
-        """Where the model's forecast of the shop is kept."""
-        store = ModelStore(self.root)
+        """Where the model's forecast of the shop is kept; with its past, where what was `told` of it is given."""
+        store = ModelStore(self.root, signing_key=signing_key)
         bundle = unpack(store.get_bundle(self.model_sha256), self.model_sha256)
         shown = history or self.history
+        if told is not None:
+            past = past_parts(shown, told)
+            store.put_past(self.model_sha256, data_version, past)
+            notes = {**notes, "past_parts": len(past)}
         data = snapshot_bytes(
             bundle, version, data_version, shown, CREATED_AT, drift=drift, groups=groups, notes=notes
         )

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.forecast.main import create
 from apps.forecast.schemas import Forecast
 from apps.forecast.serving import DRIFT_STATES
-from ml.model_store import ModelStore
+from ml.model_store import QUALITY, ModelStore
 from ml.product_history import ProductHistory
 from scripts.evidence.soak import DRIFT_ANSWERS, queries
 from tests.apps.client import Client, answering
@@ -420,7 +420,9 @@ def test_openapi_describes_every_answer(client: Client) -> None:
         "/categories/{category}",
         "/nowcast",
         "/nowcast/{product_id}",
+        "/past/{product_id}",
         "/data-quality",
+        "/drift",
         "/model-info",
         "/reload",
     }
@@ -492,16 +494,16 @@ def test_without_an_open_month_it_says_so(client: Client) -> None:
 def test_the_report_of_the_quality_gate_is_told_as_it_is_kept(
     own: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.forecast.data_quality.KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("apps.forecast.stored_report.KEPT_SECONDS", 0.0)
     store, at = ModelStore(own.root), "2026-11-20T09:00:00Z"
     report = {"verdict": "fail", "data_version": None, "created_at": at, "as_of": at, "newest_event": None}
     check = {"name": "volume", "verdict": "fail", "value": 2.5, "threshold": 1.6, "reason": "few", "count": 1}
     kept = {**report, "checks": [{**check, "rows": [{"day": "2026-11-19", "events": 7}]}], "history": []}
     with answering(create(own.settings())) as client:
         assert client.get("/data-quality").status_code == 404
-        store.put_quality(json.dumps({**kept, "of_a_newer_release": 1}).encode())
+        store.put_report(QUALITY, json.dumps({**kept, "of_a_newer_release": 1}).encode())
         assert client.get("/data-quality").json() == kept
-        store.put_quality(b"[]")
+        store.put_report(QUALITY, b"[]")
         refused = client.get("/data-quality")
         assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (
             503,
@@ -513,7 +515,7 @@ def test_the_report_is_read_from_the_store_at_most_every_few_seconds(
     own: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    monkeypatch.setattr(ModelStore, "quality", lambda _: reads.append(1))
+    monkeypatch.setattr(ModelStore, "report", lambda _, name: reads.append(1) if name == QUALITY else None)
     with answering(create(own.settings())) as client:
         assert [client.get("/data-quality").status_code for _ in range(5)] == [404] * 5
     assert len(reads) == 1

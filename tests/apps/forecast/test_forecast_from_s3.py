@@ -56,7 +56,7 @@ def test_the_answers_are_those_of_the_folder(shop: Shop, copied: S3, forecast_ur
             there, here = httpx.get(forecast_url + path), httpx.get(process.url + path)
             assert (here.status_code, here.content) == (there.status_code, there.content)
     assert [request for request in copied.requests if not request.startswith("GET ")] == []
-    assert len(copied.requests) == 3
+    assert sum("/reports/" not in request for request in copied.requests) == 3
 
 
 def test_a_store_that_goes_away_leaves_the_served_model_in_place(
