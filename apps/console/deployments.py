@@ -8,6 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apps.console.evidence import Evidence
+from scripts.history.git import Commit
+from scripts.promotion.rollback import reason_of
 
 
 class Release(BaseModel):
@@ -40,6 +42,27 @@ class Deployment:
     before: Release | None
     is_rollback: bool
     evidence: Evidence | None
+    message: str = ""
+
+    @property
+    def requested_by(self) -> str | None:
+        """Who asked for it, by the commit or by the evidence."""
+        found = self._written.trailer("Requested-by")
+        return found or (self.evidence.requested_by if self.evidence else None) or None
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who approved it, by the commit."""
+        return self._written.trailers("Approved-by")
+
+    @property
+    def reason(self) -> str:
+        """Why it was rolled back, where promote wrote the commit."""
+        return reason_of(self._written) if self.is_rollback else ""
+
+    @property
+    def _written(self) -> Commit:
+        return Commit(self.commit, self.at, self.message)
 
     @property
     def changes(self) -> list[tuple[str, str, str]]:
@@ -78,12 +101,12 @@ def deployments_of(
     """Deployments newest first, from commits newest first; a commit that changed no value is passed over.
 
     Args:
-        commits: (id, ISO date, author, subject) and the release that the commit left.
+        commits: (id, ISO date, author, subject, message) and the release that the commit left.
         evidence: Of each commit, where it left any.
     """
     found: list[Deployment] = []
     earlier: set[str] = set()
-    for ((commit, at, author, subject), release), proof in reversed(
+    for ((commit, at, author, subject, message), release), proof in reversed(
         list(zip(commits, evidence, strict=True))
     ):
         before = found[-1].release if found else None
@@ -91,7 +114,7 @@ def deployments_of(
             continue
         back = before is not None and _went_back(before, release, earlier)
         moment = datetime.fromisoformat(at)
-        found.append(Deployment(commit, moment, author, subject, release, before, back, proof))
+        found.append(Deployment(commit, moment, author, subject, release, before, back, proof, message))
         earlier.add(release.name)
     return reversed(found)
 

@@ -2,7 +2,7 @@
 
 import math
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 Cell = str | bool | int | FiniteFloat | None
 
@@ -53,6 +53,23 @@ class Gate(Facts):
     waiver: Waiver | None = None
 
 
+class JudgedData(Facts):
+    """What the quality gate said of the data, and why somebody let it pass where it had to be allowed."""
+
+    verdict: str
+    override: str | None = None
+
+
+class DataTaken(Facts):
+    """Events that the lake had taken by then, rows that it had refused and those not learned from, by reason."""
+
+    accepted: int
+    refused: int
+    reasons: dict[str, int] = Field(default_factory=dict)
+    set_aside: dict[str, int] | None = None
+    gate: JudgedData | None = None
+
+
 class Evidence(Facts):
     """Why a release was let in: the model, its test against what ran before, and the benchmark."""
 
@@ -60,6 +77,7 @@ class Evidence(Facts):
     verdict: Verdict | None = None
     benchmark: tuple[dict[str, Cell], ...] = ()
     gates: tuple[Gate, ...] = ()
+    data_quality: DataTaken | None = None
     requested_by: str = ""
 
     @property

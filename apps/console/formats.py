@@ -1,11 +1,17 @@
 """How numbers and moments are written for people; every function takes what a service answered."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _STEPS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+_SPANS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _SHORT_CHARACTERS = 12
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -38,6 +44,14 @@ def money(cents: float | None) -> str:
     return DASH if cents is None else number(cents / 100, 2)
 
 
+def duration(seconds: float | None) -> str:
+    """A span of time in its largest unit, one decimal: `2.5 h`."""
+    if seconds is None:
+        return DASH
+    length, unit = next((step for step in _SPANS if seconds >= step[0]), _SPANS[-1])
+    return f"{number(seconds / length, 1)}\N{NO-BREAK SPACE}{unit}"
+
+
 def short(name: str) -> str:
     """The beginning of a digest or commit id, as Git shows it."""
     return name[:_SHORT_CHARACTERS]
@@ -46,6 +60,15 @@ def short(name: str) -> str:
 def moment(at: datetime) -> str:
     """`2026-11-22 16:30 UTC`."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def month(text: str, *, short: bool = False, names: Sequence[str] = _MONTHS) -> str:
+    """`January 2026` of `2026-01`, `Jan 2026` where it is short; what is no month stays as it is."""
+    year, _, number = text.partition("-")
+    if not (number.isdecimal() and 1 <= int(number) <= len(names)):
+        return text
+    name = names[int(number) - 1]
+    return f"{name[:3] if short else name}\N{NO-BREAK SPACE}{year}"
 
 
 def age(at: datetime, now: datetime) -> tuple[str, int]:

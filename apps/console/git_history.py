@@ -2,53 +2,94 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from apps.console.deployments import History, deployments_of, parse_evidence, parse_release
+from apps.console.deployments import History, Release, deployments_of, parse_evidence, parse_release
+from apps.console.kept import Kept, Memory, Unanswered
 from apps.console.settings import ConsoleSettings
 
 MAX_COMMITS = 200
-_FIELDS = "%H%n%aI%n%an%n%s"  # none of them can hold a line end, and a commit holds no NUL
+_NAME = "git"
+_FIELDS = "%H%n%aI%n%an%n%s%n%B"  # the first four hold no line end, and a commit holds no NUL
 
 
-class Unreadable(Exception):
-    """The repository does not answer; the text says why."""
+@dataclass(frozen=True)
+class Asked:
+    """What an environment should run by the trunk, and the commit that last said so."""
+
+    environment: str
+    release: Release
+    commit: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Log:
+    """The history of this environment, and what every environment should run now."""
+
+    history: History
+    environments: tuple[Asked, ...]
 
 
 class GitHistory:
-    """Reads one environment's history from a bare repository; kept until the trunk moves."""
+    """Reads environments from a bare repository; what was read is kept until the trunk moves."""
 
-    def __init__(self, settings: ConsoleSettings) -> None:
+    def __init__(self, settings: ConsoleSettings, memory: Memory) -> None:
         self._repository: Path = settings.repository
         self._trunk = f"refs/heads/{settings.trunk}"
         self._timeout_seconds = settings.timeout_seconds
-        self._release_path = f"environments/{settings.environment}/release.yaml"
+        self._release_path = _release_path(settings.environment)
         self._evidence_folder = f"environments/{settings.environment}/evidence/"
-        self._turn = CapacityLimiter(1)
-        self._head, self._history = "", History()
+        self._turn, self._memory = CapacityLimiter(1), memory
+        self._head, self._log = "", Log(History(), ())
 
-    async def read(self) -> History:
-        """The history on the trunk as it is now; git runs beside the event loop, once at a time.
+    async def read(self) -> Kept[Log]:
+        """The trunk as it is now, or as it was last read and why it cannot be read."""
+        return await self._memory.ask(_NAME, self._current_log)
+
+    async def releases_at(self, places: Sequence[tuple[str, str]]) -> list[Release | None]:
+        """The release that a commit has for an environment; None where it has none that can be read.
+
+        Args:
+            places: Commit ids, each with the name of an environment.
 
         Raises:
-            Unreadable: There is no such repository or trunk, or git did not answer in time.
+            Unanswered: The repository cannot be read.
         """
+        names = [f"{commit}:{_release_path(environment)}" for commit, environment in places]
+        files = await run_sync(self._files, names, limiter=self._turn) if names else []
+        return [parse_release(data) for data in files]
+
+    async def _current_log(self) -> Log:
+        """Git runs beside the event loop, once at a time."""
         return await run_sync(self._current, limiter=self._turn)
 
-    def _current(self) -> History:
+    def _current(self) -> Log:
         head = self._git("rev-parse", "--verify", "--quiet", f"{self._trunk}^{{commit}}").strip()
         if head != self._head:
-            self._head, self._history = head, self._read(head)
-        return self._history
+            self._head, self._log = head, Log(self._read(head), tuple(self._environments(head)))
+        return self._log
+
+    def _environments(self, head: str) -> Iterator[Asked]:
+        folders = self._git("ls-tree", "-d", "--name-only", head, "environments/").splitlines()
+        files = self._files([f"{head}:{folder}/release.yaml" for folder in folders])
+        for folder, release in zip(folders, map(parse_release, files), strict=True):
+            if release is not None:
+                place = ("--", f"{folder}/release.yaml")
+                last = self._git("log", "-1", "--first-parent", "--format=%H %aI", head, *place)
+                commit, at = last.split()
+                yield Asked(folder.rpartition("/")[2], release, commit, datetime.fromisoformat(at))
 
     def _read(self, head: str) -> History:
         selection = ("--first-parent", f"--max-count={MAX_COMMITS}", head, "--", self._release_path)
         log = self._git("log", "-z", f"--format={_FIELDS}", *selection)
-        commits = [entry.split("\n") for entry in log.split("\0") if entry]
+        commits = [entry.split("\n", 4) for entry in log.split("\0") if entry]
         releases = map(
             parse_release, self._files([f"{commit[0]}:{self._release_path}" for commit in commits])
         )
@@ -86,12 +127,12 @@ class GitHistory:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise Unreadable(f"git did not answer within {self._timeout_seconds:g} s") from None
+            raise Unanswered(f"git did not answer within {self._timeout_seconds:g} s") from None
         except FileNotFoundError:
-            raise Unreadable("git is not installed here") from None
+            raise Unanswered("git is not installed here") from None
         if done.returncode:
             reason = done.stderr.decode(errors="replace").strip() or f"{self._trunk} is not there"
-            raise Unreadable(f"git cannot read {folder}: {reason}")
+            raise Unanswered(f"git cannot read {folder}: {reason}")
         return done.stdout
 
 
@@ -104,3 +145,12 @@ def _environment() -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",
     }
+
+
+def _release_path(environment: str) -> str:
+    return f"environments/{environment}/release.yaml"
+
+
+def history_of(kept: Kept[Log]) -> History:
+    """The deployments as they were last read; none before the first time."""
+    return kept.value.history if kept.value else History()

@@ -1,4 +1,4 @@
-"""A planner's own numbers from the address of a page: money as people write it, units as whole numbers."""
+"""A planner's own numbers as people write them: money with cents, units as whole numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,32 +26,51 @@ FIELDS = (
 )
 MAX_CHARACTERS = 20
 LARGEST = 10**15
+SEPARATORS = {"tr": (".", ",")}
+"""What groups thousands and what stands before the decimals, by language; `,` and `.` in others."""
 
 
 class NotANumber(Exception):
-    """A parameter that is no number; the text names it and its value."""
+    """A parameter that is no number.
+
+    Args:
+        name: Of the parameter.
+        text: What was written, as far as it is shown.
+        is_money: Whether an amount was wanted, else a whole number.
+    """
+
+    def __init__(self, name: str, text: str, *, is_money: bool) -> None:
+        super().__init__(f"{name} is {text!r}")
+        self.name, self.text, self.is_money = name, text, is_money
 
 
-def numbers_from(parameters: Mapping[str, str]) -> Numbers:
+def numbers_from(parameters: Mapping[str, str], language: str = "en") -> Numbers:
     """The numbers that were given; an empty input is one that was not.
 
     Raises:
         NotANumber: It names the first input that cannot be read.
     """
     given = {
-        field.number: _whole(field, parameters[field.name].strip())
+        field.number: whole(field.name, parameters[field.name], language, is_money=field.is_money)
         for field in FIELDS
         if parameters.get(field.name, "").strip()
     }
     return Numbers.model_validate(given)
 
 
-def _whole(field: Field, text: str) -> int:
+def whole(name: str, text: str, language: str = "en", *, is_money: bool = False) -> int:
+    """A whole number, of cents where money was written.
+
+    Raises:
+        NotANumber: It is none, has parts of a cent, or is beyond `LARGEST`.
+    """
+    text = text.strip()
+    group, point = SEPARATORS.get(language, (",", "."))
     try:
-        value = Decimal(text[:MAX_CHARACTERS]) * (100 if field.is_money else 1)
+        plain = text[:MAX_CHARACTERS].replace(group, "").replace(point, ".")
+        value = Decimal(plain) * (100 if is_money else 1)
         if len(text) <= MAX_CHARACTERS and abs(value) <= LARGEST and value == value.to_integral_value():
             return int(value)
     except ArithmeticError:
         pass  # said below, as for every other text
-    form = "money such as 12.50" if field.is_money else "a whole number"
-    raise NotANumber(f"{field.name} is {text[:MAX_CHARACTERS]!r}; write {form}")
+    raise NotANumber(name, text[:MAX_CHARACTERS], is_money=is_money)

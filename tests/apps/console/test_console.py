@@ -10,23 +10,27 @@ from pathlib import Path
 import httpx
 import pytest
 
-from apps.console.main import create
 from apps.console.settings import ConsoleSettings
-from ml.model_store import ModelStore
-from tests.apps.client import Client, answering
+from ml.model_store import DRIFT, DRIFT_PICTURE, QUALITY, ModelStore
+from tests.apps.client import Client
 from tests.apps.console.repository import Forge, evidence, promoted, release
+from tests.apps.console.signed_in import signed_in, users_file
 from tests.apps.forecast.store import VERSION, Shop
 from tests.apps.process import listener, running
 
-PAGES = ("/", "/products", "/products/P0003", "/data", "/models", "/releases")
+PAGES = ("/", "/products", "/products/P0003", "/portfolio", "/data", "/drift", "/models", "/releases")
 NOWHERE = "http://127.0.0.1:9"
 ODD = "SHELF/9 Ş"
+PATIENT_SECONDS = 10.0
+"""A page of these tests waits for what is there; how long others wait is measured in test_outage.py."""
 
 
 def settings(repository: Path, **urls: str) -> ConsoleSettings:
     """Of a console that finds no service but those named."""
     nowhere = {f"{name}_url": NOWHERE for name in ("collector", "forecast", "decision")}
-    return ConsoleSettings.model_validate({**nowhere, **urls, "repository": repository})
+    users = users_file(repository.parent)
+    given = {"repository": repository, "users_file": users, "page_seconds": PATIENT_SECONDS}
+    return ConsoleSettings.model_validate({**nowhere, **urls, **given})
 
 
 class Page(HTMLParser):
@@ -79,7 +83,7 @@ def urls(forecast_url: str, decision_url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def client(forge: Forge, urls: dict[str, str]) -> Iterator[Client]:
-    with answering(create(settings(forge.path, **urls))) as client:
+    with signed_in(settings(forge.path, **urls)) as client:
         yield client
 
 
@@ -93,8 +97,10 @@ def page(client: Client, path: str, status: int = 200) -> Page:
 def test_every_page_is_whole_and_all_its_links_lead_somewhere(client: Client, path: str) -> None:
     found = page(client, path)
     local = {link.partition("#")[0] for link in found.links if link.startswith("/")}
-    assert len(local) > 4
-    for link in local:
+    switches = {link for link in local if link.startswith("/language/")}
+    assert len(switches) == 2
+    assert len(local - switches) > 4
+    for link in local - switches:
         assert client.get(link).status_code == 200, link
     assert not [link for link in found.links if not link.startswith(("/", "#"))]
 
@@ -106,7 +112,11 @@ def test_a_page_needs_nothing_that_its_content_policy_forbids(client: Client, pa
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     found = Page(answer.text)
-    assert not [tag for tag, _ in found.elements if tag in {"script", "style", "iframe"}]
+    assert not [tag for tag, _ in found.elements if tag in {"style", "iframe"}]
+    assert all(
+        str(fields.get("src")).startswith("/static/") for tag, fields in found.elements if tag == "script"
+    )
+    assert not re.search(r"<script[^>]*>[^<]", answer.text)
     assert not [
         fields for _, fields in found.elements if "style" in fields or any(n.startswith("on") for n in fields)
     ]
@@ -125,7 +135,7 @@ def test_now_marks_what_differs(forge: Forge, urls: dict[str, str], tmp_path: Pa
     shutil.copytree(forge.path, tmp_path / "repository.git")
     moved = Forge(tmp_path / "repository.git")
     moved.release("local: model 4, image aaaaaaa", release(4, "aaaaaaa"))
-    with answering(create(settings(moved.path, **urls))) as client:
+    with signed_in(settings(moved.path, **urls)) as client:
         found = page(client, "/")
         assert "What runs is not what Git says" in found.text
         assert len([fields for _, fields in found.elements if "differs" in (fields.get("class") or "")]) == 3
@@ -180,11 +190,11 @@ def test_a_planners_numbers_change_the_decision(client: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("cost=abc", "cost is 'abc'; write money such as 12.50"),
-        ("on_hand=1.5", "on_hand is '1.5'; write a whole number"),
-        ("cost=1e999999", "cost is '1e999999'; write money such as 12.50"),
-        ("cost=1e999", "cost is '1e999'; write money such as 12.50"),
-        ("cost=NaN", "cost is 'NaN'; write money such as 12.50"),
+        ("cost=abc", "“abc” cannot be read. Write an amount such as 12.50."),
+        ("on_hand=1.5", "“1.5” cannot be read. Write a whole number."),
+        ("cost=1e999999", "“1e999999” cannot be read."),
+        ("cost=1e999", "“1e999” cannot be read."),
+        ("cost=NaN", "“NaN” cannot be read."),
         ("price=1&cost=2", "price_cents 100 is not above cost_cents 200"),
         ("on_hand=-3", "on_hand_units is -3"),
     ],
@@ -192,9 +202,9 @@ def test_a_planners_numbers_change_the_decision(client: Client) -> None:
 def test_numbers_that_cannot_be_used_are_named_beside_the_forecast(
     client: Client, query: str, said: str
 ) -> None:
-    text = page(client, f"/products/P0003?{query}").text
-    assert said in text
-    assert "Demand in 2026-01" in text
+    raw = client.get(f"/products/P0003?{query}").text
+    assert said in Page(raw).text
+    assert "Demand in January\N{NO-BREAK SPACE}2026" in raw
 
 
 def test_an_unknown_product_is_a_page_that_says_so(client: Client) -> None:
@@ -236,12 +246,12 @@ def test_data_shows_the_verdict_what_failed_with_its_rows_and_the_verdicts_befor
     past = [{"verdict": verdict, "data_version": None, "created_at": at} for verdict in ("warn", "pass")]
     root = tmp_path / "store"
     shutil.copytree(shop.root, root)
-    ModelStore(root).put_quality(json.dumps({**head, "checks": checks, "history": past}).encode())
+    ModelStore(root).put_report(QUALITY, json.dumps({**head, "checks": checks, "history": past}).encode())
     variables = shop.variables() | {"FORECAST_MODEL_STORE": str(root)}
     with (
         listener() as bound,
         running("apps.forecast", variables, bound) as process,
-        answering(create(settings(forge.path, forecast_url=process.url))) as client,
+        signed_in(settings(forge.path, forecast_url=process.url)) as client,
     ):
         found = page(client, "/data")
     assert "The data failed the quality gate" in found.text
@@ -257,6 +267,95 @@ def test_data_shows_the_verdict_what_failed_with_its_rows_and_the_verdicts_befor
         assert part in found.text
     strip = [fields.get("class") for tag, fields in found.elements if tag == "li" and "title" in fields]
     assert strip == ["good", "warn"]
+
+
+def test_drift_says_that_nothing_was_judged_yet(client: Client) -> None:
+    assert "No month was judged yet" in page(client, "/drift").text
+
+
+def test_drift_shows_the_verdict_its_parts_and_the_verdicts_before(
+    forge: Forge, shop: Shop, tmp_path: Path
+) -> None:
+    column = {"kind": "location", "label": "", "window": 1, "p_value": 0.001, "drifted": False}
+    inputs = [
+        column | {"column": "price<cents>", "effect": 1.25, "corrected": 0.002, "drifted": True},
+        column | {"column": "views", "effect": 0.1, "corrected": 0.9},
+    ]
+    chart = {"name": "errors grew", "effect": 0.31, "total": 3.0, "limit": 2.0}
+    sign = {"name": "shop:volume", "effect": 0.6, "floor": 0.22, "p_value": 0.01, "drifted": True}
+    parts = {
+        "forecasts": "drift",
+        "inputs": {"answer": "drift", "reason": "price changed", "findings": inputs},
+        "residuals": {"answer": "drift", "reason": "errors grew (+0.31)", "charts": [chart]},
+        "of_a_later_release": {},
+    }
+    past = {"period": "2026-09", "answer": "no drift", "model_version": 2}
+    report = {
+        "period": "2026-10",
+        "answer": "drift",
+        "episode": "2026-10",
+        "retrain": True,
+        "model_version": 3,
+        "created_at": "2026-11-05T03:30:00+00:00",
+        "false_alarms": 0.012,
+        "report": {
+            "reason": "volume is +80% off",
+            "features": ["shop:volume"],
+            "findings": [sign],
+            "parts": parts,
+        },
+        "history": [past, past | {"period": "2026-08", "answer": "drift"}],
+    }
+    root = tmp_path / "store"
+    shutil.copytree(shop.root, root)
+    ModelStore(root).put_report(DRIFT, json.dumps(report).encode())
+    variables = shop.variables() | {"FORECAST_MODEL_STORE": str(root)}
+    with (
+        listener() as bound,
+        running("apps.forecast", variables, bound) as process,
+        signed_in(settings(forge.path, forecast_url=process.url)) as client,
+    ):
+        found = page(client, "/drift")
+        metrics = httpx.get(f"{process.url}/metrics").text
+    for part in (
+        "2026-10 is not like the months before it",
+        "volume is +80% off",
+        "a retrain is asked for",
+        "price<cents>",
+        "errors grew (+0.31)",
+        "measured in 1.2",
+        "shop:volume",
+    ):
+        assert part in found.text
+    strip = [fields.get("class") for tag, fields in found.elements if tag == "li" and "title" in fields]
+    assert strip == ["bad", "good"]
+    bars = [fields for tag, fields in found.elements if tag == "rect" and "bar" in str(fields.get("class"))]
+    assert [bar["class"] for bar in bars] == ["bar strong", "bar", "bar strong"]
+    assert float(str(bars[1]["width"])) < float(str(bars[0]["width"])) < 520
+    for line in ('drift_verdict{state="found"} 1.0', "drift_episode 1.0", "drift_features 1.0"):
+        assert line in metrics
+
+
+def test_data_says_what_the_live_model_learned_from_and_what_was_refused(tmp_path: Path) -> None:
+    forge = Forge(tmp_path / "repository.git")
+    taken = {"accepted": 12_345, "refused": 7, "reasons": {"bad_quantity": 7}, "gate": {"verdict": "warn"}}
+    papers = {"evidence/1-9c0d7e2.json": evidence("mix", data_quality=taken)}
+    forge.release("local: model 1", release(1), papers)
+    with signed_in(settings(forge.path)) as client:
+        text = page(client, "/data").text
+    for said in ("12,345", "bad_quantity 7", "2025-12.0123456789ab", "4f1c2d3e5a6b", "warning"):
+        assert said in text
+
+
+def test_evidentlys_picture_is_a_file_that_may_run_nothing(forge: Forge, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "store")
+    with signed_in(settings(forge.path, model_store=str(tmp_path / "store"))) as client:
+        assert "no picture was drawn" in client.get("/drift/evidently.html").text
+        store.put_report(DRIFT_PICTURE, b"<script>alert(1)</script>")
+        answer = client.get("/drift/evidently.html")
+    assert (answer.status_code, answer.content) == (200, b"<script>alert(1)</script>")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
 
 
 def test_models_show_verdict_gates_and_benchmark(client: Client) -> None:
@@ -286,7 +385,7 @@ def test_releases_are_the_log_of_the_release_file(client: Client, forge: Forge) 
 def test_a_new_commit_is_seen_by_the_next_page(forge: Forge, tmp_path: Path) -> None:
     shutil.copytree(forge.path, tmp_path / "repository.git")
     moved = Forge(tmp_path / "repository.git")
-    with answering(create(settings(moved.path))) as client:
+    with signed_in(settings(moved.path)) as client:
         assert "model 5" not in page(client, "/releases").text
         moved.release("local: model 5", release(5))
         assert "local: model 5" in page(client, "/releases").text
@@ -300,7 +399,7 @@ def test_files_of_another_version_or_by_hand_do_not_break_a_page(tmp_path: Path)
     forge.release(
         "second", release(2), {"evidence/odd.json": evidence("mix", benchmark=[{"wape": "nan"}, {}])}
     )
-    with answering(create(settings(forge.path))) as client:
+    with signed_in(settings(forge.path)) as client:
         for path in PAGES:
             assert client.get(path).status_code == 200
         assert "model 1 → 2" in page(client, "/releases").text
@@ -308,7 +407,7 @@ def test_files_of_another_version_or_by_hand_do_not_break_a_page(tmp_path: Path)
 
 @pytest.mark.parametrize("path", PAGES)
 def test_with_everything_down_a_page_still_says_what_is_missing(tmp_path: Path, path: str) -> None:
-    with answering(create(settings(tmp_path / "none.git"))) as client:
+    with signed_in(settings(tmp_path / "none.git")) as client:
         text = page(client, path).text
     assert "does not answer" in text or "git cannot read" in text
 
@@ -316,15 +415,15 @@ def test_with_everything_down_a_page_still_says_what_is_missing(tmp_path: Path, 
 def test_without_the_decision_service_a_product_still_shows_its_forecast(
     forge: Forge, urls: dict[str, str]
 ) -> None:
-    with answering(create(settings(forge.path, forecast_url=urls["forecast_url"]))) as client:
-        text = page(client, "/products/P0003").text
-    assert "decision does not answer" in text
-    assert "Demand in 2026-01" in text
+    with signed_in(settings(forge.path, forecast_url=urls["forecast_url"])) as client:
+        raw = client.get("/products/P0003").text
+    assert "decision does not answer" in Page(raw).text
+    assert "Demand in January\N{NO-BREAK SPACE}2026" in raw
 
 
 def test_an_empty_repository_says_that_nothing_was_released(tmp_path: Path) -> None:
     forge = Forge(tmp_path / "repository.git")
-    with answering(create(settings(forge.path))) as client:
+    with signed_in(settings(forge.path)) as client:
         assert "refs/heads/main is not there" in page(client, "/releases").text
         forge.commit("start", {"notes.txt": "x"})
         assert "Nothing was released yet" in page(client, "/releases").text
@@ -340,6 +439,15 @@ def test_files_are_kept_by_the_browser_and_pages_are_not(client: Client) -> None
     assert client.get("/static/console.000000000000.css").status_code == 404
 
 
+def test_a_file_is_sent_compressed_to_whoever_takes_that(client: Client) -> None:
+    (script,) = [link for link in page(client, "/products").links if link.endswith(".js")]
+    packed = client.get(script, headers={"Accept-Encoding": "gzip"})
+    plain = client.get(script, headers={"Accept-Encoding": "identity"})
+    assert (packed.headers["content-encoding"], "content-encoding" in plain.headers) == ("gzip", False)
+    assert packed.content == plain.content
+    assert int(packed.headers["content-length"]) < 17_000 < int(plain.headers["content-length"])
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_small(client: Client, path: str) -> None:
     answer = client.get(path)
@@ -352,6 +460,7 @@ def test_the_process_shows_pages_without_any_other_service(tmp_path: Path) -> No
     variables |= {f"CONSOLE_{name}_URL": NOWHERE for name in ("COLLECTOR", "FORECAST", "DECISION")}
     with listener() as bound, running("apps.console", variables, bound) as process:
         assert httpx.get(f"{process.url}/health").json() == {"status": "ok"}
-        assert "What runs is not known" in httpx.get(process.url).text
+        assert httpx.get(process.url).headers["location"] == "/sign-in"
+        assert "Nobody can sign in" in httpx.get(f"{process.url}/sign-in").text
         process.lose_parent()
         assert process.ended()[0] == 0

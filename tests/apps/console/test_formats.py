@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.console import formats
+from apps.console import formats, turkish
 from apps.console.formats import DASH, MINUS
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -26,6 +26,20 @@ def test_numbers_have_thousands_and_a_real_minus() -> None:
 def test_what_is_not_there_is_a_dash() -> None:
     assert {formats.number(None), formats.units(None), formats.percent(None), formats.money(None)} == {DASH}
     assert [formats.measure(cell) for cell in (None, "nan", True, 2)] == [None, None, None, 2.0]
+
+
+def test_a_month_has_its_name_in_the_language() -> None:
+    assert [formats.month(text) for text in ("2026-01", "2025-12", "later", "2026-13")] == [
+        "January\xa02026",
+        "December\xa02025",
+        "later",
+        "2026-13",
+    ]
+    assert formats.month("2026-09", short=True) == "Sep\xa02026"
+    assert (turkish.month("2026-08"), turkish.month("2026-08", short=True)) == (
+        "Ağustos\xa02026",
+        "Ağu\xa02026",
+    )
 
 
 def test_only_more_than_nothing_gets_a_plus() -> None:

@@ -23,5 +23,5 @@ WORDS = {
 @pytest.mark.parametrize("answer", get_args(Answer))
 def test_an_answer_is_shown_in_words(answer: str) -> None:
     pages = Pages(ConsoleSettings(repository=Path("none")), Static())
-    shown = pages._templates.from_string('{% from "parts.html" import verdict %}{{ verdict(found) }}')
+    shown = pages._languages["en"].from_string('{% from "parts.html" import verdict %}{{ verdict(found) }}')
     assert f">{WORDS[answer]}<" in shown.render(found=Verdict(answer=answer, against="naive"))
