@@ -19,7 +19,7 @@
   function later(ms) { clearTimeout(timer); timer = setTimeout(send, ms); }
 
   function retry(seconds) {
-    later(seconds > 0 ? seconds * 1000 : wait * (0.5 + Math.random()));
+    later(seconds > 0 ? seconds * 1000 * (1 + Math.random() / 4) : wait * (0.5 + Math.random()));  // not all pages at once
     wait = Math.min(2 * wait, LONGEST_MS);
   }
 

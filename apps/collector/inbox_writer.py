@@ -6,25 +6,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from ml.errors import StoreUnavailable
-from ml.event_store import EventStore, Receipt, Row, rows_of
-from ml.events import Event
+from ml.event_store import EventStore, Receipt, Row
 
 GROUP_EVENTS = 2000
 """A commit takes the requests that wait, until it has this many events."""
-_INLINE_EVENTS = 16
-
-Result = TypeVar("Result")
-
-
-async def beside_the_loop(work: Callable[[], Result], events: int) -> Result:
-    """What the work gives; in a thread if it is about many events, so that other requests go on."""
-    return work() if events <= _INLINE_EVENTS else await run_sync(work)
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Limits:
     Attributes:
         events: Of all waiting requests together, those being written included.
         bytes: Of their JSON; the last one that comes in below may end above.
-        seconds: Longest wait of one request.
+        seconds: Until one request is answered.
     """
 
     events: int = 10_000
@@ -44,7 +34,7 @@ class Limits:
 
 @dataclass(eq=False)
 class _Request:
-    rows: list[Row]
+    rows: Sequence[Row]
     answer: asyncio.Future[list[Receipt]]
     bytes: int = field(init=False)
 
@@ -71,18 +61,25 @@ class InboxWriter:
         self._writing: asyncio.Task[None] | None = None
         self._turn = CapacityLimiter(1)
 
-    async def append(self, events: Sequence[Event], source: str) -> list[Receipt]:
-        """Receipts in the order of the events, which are on disk when this returns.
+    def deadline(self) -> float:
+        """By when a request that comes now is answered, on the clock of the running loop."""
+        return asyncio.get_running_loop().time() + self._limits.seconds
+
+    async def append(self, rows: Sequence[Row], deadline: float | None = None) -> list[Receipt]:
+        """Receipts in the order of the rows, which are on disk when this returns.
+
+        Args:
+            rows: What one request brought.
+            deadline: When to give up; by default that of a request that comes now.
 
         Raises:
-            StoreUnavailable: Too much waits, the deadline passed or the store failed. Nothing of `events` was
+            StoreUnavailable: Too much waits, the deadline passed or the store failed. Nothing of `rows` was
                 kept, unless the text says that this is not known; sending again is safe in any case.
         """
-        rows = await beside_the_loop(partial(rows_of, events, source), len(events))
         request = _Request(rows, asyncio.get_running_loop().create_future())
         self._admit(request)
         try:
-            async with asyncio.timeout(self._limits.seconds):
+            async with asyncio.timeout_at(self.deadline() if deadline is None else deadline):
                 return await request.answer
         except TimeoutError:
             raise StoreUnavailable(self._late(request)) from None
@@ -104,7 +101,7 @@ class InboxWriter:
     async def check(self) -> str | None:
         """None when the inbox takes writes, else why it does not; nothing is written."""
         try:
-            await self.append([], "")
+            await self.append([])
         except StoreUnavailable as error:
             return str(error)
         return None

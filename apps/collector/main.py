@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from prometheus_client import Counter
 
 from apps.chassis.app import create_app
+from apps.chassis.guard import Guard, limits_of
 from apps.chassis.keys import KeyRing
 from apps.chassis.metrics import Metrics
 from apps.chassis.server import run
@@ -20,7 +21,7 @@ from ml.open_inbox import open_inbox
 
 
 def inbox_writer(settings: CollectorSettings) -> InboxWriter:
-    """Into the inbox that the settings name; the store gives up first, so that its answer can be told."""
+    """Into the inbox that the settings name; the store gives up first, so that its answer can be told in time."""
     seconds = settings.write_timeout_seconds
     opened = partial(
         open_inbox,
@@ -29,7 +30,8 @@ def inbox_writer(settings: CollectorSettings) -> InboxWriter:
         create=settings.create_inbox,
         timeout_seconds=0.8 * seconds,
     )
-    return InboxWriter(opened, Limits(settings.max_waiting_events, settings.max_waiting_bytes, seconds))
+    limits = Limits(settings.max_waiting_events, settings.max_waiting_bytes, 0.9 * seconds)
+    return InboxWriter(opened, limits)
 
 
 def create(settings: CollectorSettings) -> FastAPI:
@@ -56,6 +58,7 @@ def create(settings: CollectorSettings) -> FastAPI:
         file=settings.keys_file,
         registry=metrics.registry,
     )
+    limits = limits_of(settings, "collector", metrics.registry) if keys.has_file else None
     app = create_app(
         title="collector",
         settings=settings,
@@ -63,7 +66,7 @@ def create(settings: CollectorSettings) -> FastAPI:
         readiness={"inbox": inbox.check},
         metrics=metrics,
         lifespan=lifespan,
-        keys=keys,
+        guard=Guard(keys, limits=limits),
         browser_paths=[EVENTS_PATH],
     )
     describe_forms(app)

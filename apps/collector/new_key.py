@@ -18,9 +18,10 @@ examples:
   a shop's server:  python -m apps.collector key --source web --environment staging
   a shop's pages:   python -m apps.collector key --source web --environment production --role browser \\
                       --origin https://shop.example
-Give `key` to the sender: it is shown this once. Add `line` to the file that COLLECTOR_KEYS_FILE names; the service
-reads it again by itself. To rotate, add the new line, move the sender over, then delete the old line: until then both
-work.
+  a reader:         python -m apps.collector key --source planning --environment staging --role viewer
+Give `key` to the sender: it is shown this once. Add `line` to the file that COLLECTOR_KEYS_FILE names, or for a reader
+FORECAST_KEYS_FILE and DECISION_KEYS_FILE; the service reads it again by itself. To rotate, add the new line, move the
+sender over, then delete the old line: until then both work.
 stdout is one JSON object; exit code 0, or 1 when the values make no key.
 """
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
             origins=frozenset(options.origin),
             not_before=options.not_before,
             not_after=options.not_after,
+            requests_per_second=options.requests_per_second,
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -67,6 +69,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--origin", action="append", default=[], metavar="https://HOST", help="pages a browser key is for"
+    )
+    parser.add_argument(
+        "--requests-per-second",
+        type=float,
+        metavar="RATE",
+        help="a rate of its own at the forecast and decision services",
     )
     for name, help_ in (("--not-before", "valid from"), ("--not-after", "valid until")):
         parser.add_argument(

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import prometheus_client
+from anyio import CapacityLimiter
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -19,7 +20,7 @@ from apps.collector.intake import Judge, judge_all, statuses
 from apps.collector.schemas import ANSWERS, REQUEST_BODY, Acknowledgement, EventStatus
 from apps.collector.settings import CollectorSettings
 from ml.errors import IdConflict
-from ml.events import Event
+from ml.event_store import Row
 
 EVENTS_PATH = "/events"
 SCRIPT = Path(__file__).with_name("collector.js")
@@ -32,11 +33,11 @@ def events_router(
     """`POST /events` into `inbox`; `counted` has the label `status`."""
     router = APIRouter()
     tolerance = timedelta(seconds=settings.future_tolerance_seconds)
-    pseudonym_key = settings.pseudonym_secret()
+    pseudonym_key, turn = settings.pseudonym_secret(), CapacityLimiter(1)
 
-    async def keep(judged: Sequence[Event | Refused], source: str) -> list[EventStatus]:
-        events = [item for item in judged if isinstance(item, Event)]
-        kept = statuses(judged, await inbox.append(events, source) if events else [])
+    async def keep(judged: Sequence[Row | Refused], deadline: float) -> list[EventStatus]:
+        rows = [item for item in judged if isinstance(item, Row)]
+        kept = statuses(judged, await inbox.append(rows, deadline) if rows else [])
         for status, count in Counter(item.status for item in kept).items():
             counted.labels(status).inc(count)
         return kept
@@ -55,10 +56,12 @@ def events_router(
         marked and the others go in; a single bad event is answered with 409 or 422.
         """
         sent = await read(request)
+        deadline = inbox.deadline()
         inbox.require_room(len(sent.elements))
-        judged = await judge_all(sent.elements, Judge(datetime.now(UTC), tolerance, pseudonym_key))
         key: StoredKey = request.state.key
-        kept = await keep(judged, key.source)
+        judge = Judge(datetime.now(UTC), tolerance, pseudonym_key, key.source)
+        judged = await judge_all(sent.elements, judge, turn, deadline)
+        kept = await keep(judged, deadline)
         if sent.alone:
             refuse_alone(judged[0], kept[0])
         return Acknowledgement(events=kept)
@@ -87,7 +90,7 @@ def script_router() -> APIRouter:
     return router
 
 
-def refuse_alone(judged: Event | Refused, status: EventStatus) -> None:
+def refuse_alone(judged: Row | Refused, status: EventStatus) -> None:
     """Nothing for an event that was kept.
 
     Raises:

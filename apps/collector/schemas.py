@@ -57,6 +57,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         413: "The body is too large.",
         415: "The Content-Type is none of these.",
         422: "The single event, or the body as a whole, breaks the contract.",
+        429: "More requests than the key's rate; nothing was kept, send it again after Retry-After.",
         503: "Nothing of this request was kept; send it again after Retry-After.",
     }.items()
 }
@@ -73,19 +74,6 @@ _SCHEMAS: Mapping[str, Any] = {
             "time": {"type": "string", "format": "date-time"},
             "datacontenttype": {"const": JSON},
             "data": {"type": "object"},
-        },
-    },
-    "Problem": {
-        "type": "object",
-        "description": "RFC 9457 problem details.",
-        "required": ["type", "title", "status", "detail", "request_id"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "request_id": {"type": "string"},
-            "errors": {"type": "array", "items": {"type": "object"}},
         },
     },
 }

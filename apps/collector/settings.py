@@ -7,24 +7,17 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
-from apps.chassis.settings import ApiKey, Port, ServiceSettings
+from apps.chassis.settings import LOCAL, ApiKey, CallerSettings, Port
 from ml.inbox_location import InboxLocation
 from ml.pseudonym import KEY_FILE, read_key
 
-LOCAL = "local"
 
-
-class CollectorSettings(ServiceSettings):
-    """Where events go, whose are taken and which are believed."""
+class CollectorSettings(CallerSettings):
+    """Where events go, whose are taken, how often, and which are believed."""
 
     model_config = SettingsConfigDict(env_prefix="COLLECTOR_")
 
     port: Port = 8000
-    environment: str = Field(default=LOCAL, description="Keys for another environment are refused.")
-    keys_file: Path | None = Field(
-        default=None,
-        description="API keys by source, a line each; `python -m apps.collector key --help` makes one.",
-    )
     api_key: ApiKey | None = Field(
         default=None, validate_default=True, description="callers send it as X-API-Key"
     )
@@ -42,7 +35,7 @@ class CollectorSettings(ServiceSettings):
     )
     max_waiting_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, description="Their JSON in bytes.")
     write_timeout_seconds: float = Field(
-        default=10.0, gt=0, description="A request that waited this long for the inbox gets 503."
+        default=10.0, gt=0, description="Until a request that has come is answered, by 503 if need be."
     )
     create_inbox: bool = Field(
         default=True,

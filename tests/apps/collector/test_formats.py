@@ -195,7 +195,7 @@ def test_openapi_shows_every_form_and_every_answer(client: Client) -> None:
     document = client.get("/openapi.json").json()
     posted = document["paths"]["/events"]["post"]
     assert set(posted["requestBody"]["content"]) == set(MEDIA_TYPES)
-    assert set(posted["responses"]) == {"202", "401", "403", "409", "413", "415", "422", "503"}
+    assert set(posted["responses"]) == {"202", "400", "401", "403", "409", "413", "415", "422", "429", "503"}
     assert posted["security"] == [{"api_key": []}, {"browser_key": []}]
     text = json.dumps(document)
     for name in {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}:

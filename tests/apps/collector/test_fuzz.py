@@ -24,7 +24,7 @@ from apps.collector.inbox_writer import InboxWriter
 from apps.collector.intake import Judge
 from apps.collector.main import create
 from apps.collector.settings import CollectorSettings
-from ml.event_store import Inbox, Receipt
+from ml.event_store import Inbox, Receipt, Row
 from ml.events import Event
 from tests.apps.client import Client, answering
 from tests.apps.collector.mangled import (
@@ -41,7 +41,7 @@ KEY = "k" * 16
 SEED = int(os.environ.get("FUZZ_SEED", "20260301"))
 REQUESTS, SOAK_REQUESTS = 400, 50_000
 INPUTS, SOAK_INPUTS = 4_000, 1_000_000
-JUDGE = Judge(datetime(2026, 6, 1, tzinfo=UTC), timedelta(hours=1), b"p" * 32)
+JUDGE = Judge(datetime(2026, 6, 1, tzinfo=UTC), timedelta(hours=1), b"p" * 32, "shop")
 KINDS = ("accepted", "duplicate", "conflict", "refused")
 
 
@@ -161,7 +161,7 @@ def test_a_long_sequence_of_requests_is_answered_as_the_model_says(client: Clien
     print(f"{SOAK_REQUESTS} requests in {time.monotonic() - started:.0f} s, seed {SEED}: {dict(seen)}")  # noqa: T201
 
 
-async def judged(sent: Request) -> list[Event | Refused]:
+async def judged(sent: Request) -> list[Row | Refused]:
     async def pieces() -> AsyncIterator[Mapping[str, Any]]:
         half = len(sent.content) // 2
         yield {"type": "http.request", "body": sent.content[:half], "more_body": True}
@@ -188,22 +188,23 @@ def parse(random: Random, inputs: int) -> Counter[str]:
                     seen[f"{problem.status_code} {problem.name}"] += len(problem.response().body) > 0
                     continue
             case 1:
-                event = good_event(random)
-                results = [JUDGE(mangled_value(random, event) if random.random() < 0.7 else event)]
+                sent = good_event(random)
+                results = [JUDGE(mangled_value(random, sent) if random.random() < 0.7 else sent)]
             case _:
                 found = cloud_event(good_event(random))
                 results = [
                     JUDGE(from_cloud_event(mangled_value(random, found) if random.random() < 0.7 else found))
                 ]
         for result in results:
-            if isinstance(result, Event):
-                assert Event.model_validate_json(result.model_dump_json()) == result
-                assert result.content_hash()
+            if isinstance(result, Row):
+                event = Event.model_validate_json(result.body)
+                assert json.loads(result.body) == event.model_dump(mode="json", exclude_none=True)
+                assert result == Row(event.event_id, event.content_hash(), result.body, "shop")
             else:
                 assert result.problem.response().body
             seen[type(result).__name__] += 1
     loop.close()
-    assert set(seen) == {"Event", "Refused", "415 unknown-form", "422 invalid-request"}, seen
+    assert set(seen) == {"Row", "Refused", "415 unknown-form", "422 invalid-request"}, seen
     return seen
 
 
@@ -226,11 +227,11 @@ def test_the_campaign_finds_a_fault(
     """The control of the tests above."""
     append = InboxWriter.append
 
-    async def wrong(self: InboxWriter, events: Sequence[Event], source: str) -> list[Receipt]:
+    async def wrong(self: InboxWriter, rows: Sequence[Row], deadline: float | None = None) -> list[Receipt]:
         if fault == "a lost event":
-            await append(self, events[1:], source)
-            return [Receipt(event.event_id, "accepted") for event in events]
-        found = await append(self, events, source)
+            await append(self, rows[1:], deadline)
+            return [Receipt(row.event_id, "accepted") for row in rows]
+        found = await append(self, rows, deadline)
         return [
             Receipt(each.event_id, "duplicate" if each.status == "conflict" else each.status)
             for each in found

@@ -10,8 +10,7 @@ import pytest
 
 from apps.collector.inbox_writer import InboxWriter, Limits
 from ml.errors import StoreUnavailable
-from ml.event_store import EventStore, Receipt, Row, receipts
-from ml.events import Event
+from ml.event_store import EventStore, Receipt, Row, receipts, rows_of
 from tests.ml.test_events import event
 
 
@@ -39,13 +38,13 @@ class Slow(EventStore):
         self.closed += 1
 
 
-def named(*ids: str) -> list[Event]:
-    return [event(event_id=name) for name in ids]
+def named(*ids: str) -> list[Row]:
+    return rows_of([event(event_id=name) for name in ids], "test")
 
 
 async def held(writer: InboxWriter, store: Slow, *ids: str) -> asyncio.Task[list[Receipt]]:
     """A request whose write has begun and does not end until the store is let."""
-    task = asyncio.create_task(writer.append(named(*ids), "test"))
+    task = asyncio.create_task(writer.append(named(*ids)))
     assert await asyncio.to_thread(store.begun.wait, 10)
     return task
 
@@ -56,9 +55,7 @@ def test_requests_that_come_during_a_commit_share_the_next_and_get_their_own_rec
     async def story() -> list[list[Receipt]]:
         writer = InboxWriter(lambda: store, Limits())
         first = await held(writer, store, "a")
-        others = [
-            asyncio.create_task(writer.append(named(*ids), "test")) for ids in (["b", "c"], ["b"], ["d"])
-        ]
+        others = [asyncio.create_task(writer.append(named(*ids))) for ids in (["b", "c"], ["b"], ["d"])]
         await asyncio.sleep(0)
         store.let.set()
         answers = await asyncio.gather(first, *others)
@@ -85,14 +82,12 @@ def test_more_than_may_wait_is_refused_at_once_and_room_is_used_again(limits: Li
         first = await held(writer, store, "a", "b")
         started = time.monotonic()
         with pytest.raises(StoreUnavailable, match="already wait for the inbox; none of these were kept"):
-            await writer.append(named("c", "d"), "test")
+            await writer.append(named("c", "d"))
         assert time.monotonic() - started < 1
         store.let.set()
         await first
-        await writer.append(named("c", "d"), "test")
-        await writer.append(
-            named(*(f"alone-{number}" for number in range(20))), "test"
-        )  # the only one may be large
+        await writer.append(named("c", "d"))
+        await writer.append(named(*(f"alone-{number}" for number in range(20))))  # the only one may be large
         await writer.close()
 
     asyncio.run(story())
@@ -105,11 +100,11 @@ def test_a_late_request_hears_that_nothing_was_kept_or_that_it_is_not_known() ->
     async def story() -> list[str]:
         writer = InboxWriter(lambda: store, Limits(seconds=0.1))
         being_written = await held(writer, store, "a")
-        waiting = asyncio.create_task(writer.append(named("b"), "test"))
+        waiting = asyncio.create_task(writer.append(named("b")))
         said = await asyncio.gather(being_written, waiting, return_exceptions=True)
         assert await writer.check() == "the inbox did not answer within 0.1 s; none of these events were kept"
         store.let.set()
-        await writer.append(named("c"), "test")
+        await writer.append(named("c"))
         await writer.close()
         return [str(one) for one in said]
 
@@ -117,6 +112,23 @@ def test_a_late_request_hears_that_nothing_was_kept_or_that_it_is_not_known() ->
     assert "whether these events were kept is not known" in unknown
     assert "none of these events were kept" in nothing
     assert store.commits == [["a"], ["c"]]
+
+
+def test_a_request_that_spent_its_time_before_does_not_wait_as_long_again() -> None:
+    store = Slow()
+
+    async def story() -> None:
+        writer = InboxWriter(lambda: store, Limits())
+        first = await held(writer, store, "a")
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="none of these events were kept"):
+            await writer.append(named("b"), writer.deadline() - Limits().seconds + 0.05)
+        assert time.monotonic() - started < Limits().seconds / 2
+        store.let.set()
+        await first
+        await writer.close()
+
+    asyncio.run(story())
 
 
 def test_a_store_that_failed_is_closed_and_opened_again_and_all_of_its_group_hear_why() -> None:
@@ -131,7 +143,7 @@ def test_a_store_that_failed_is_closed_and_opened_again_and_all_of_its_group_hea
         broken.let.set()
         said = await asyncio.gather(first, return_exceptions=True)
         assert await writer.check() is None
-        await writer.append(named("a"), "test")
+        await writer.append(named("a"))
         await writer.close()
         return tuple(said)
 
@@ -147,11 +159,11 @@ def test_who_hangs_up_makes_room_and_is_not_written() -> None:
     async def story() -> None:
         writer = InboxWriter(lambda: store, Limits(events=2))
         first = await held(writer, store, "a")
-        gone = asyncio.create_task(writer.append(named("b"), "test"))
+        gone = asyncio.create_task(writer.append(named("b")))
         await asyncio.sleep(0.01)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
-        stays = asyncio.create_task(writer.append(named("c"), "test"))
+        stays = asyncio.create_task(writer.append(named("c")))
         await asyncio.sleep(0.01)
         store.let.set()
         await asyncio.gather(first, stays)
