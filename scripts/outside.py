@@ -44,7 +44,7 @@ def models() -> Models:
     def load_bundle(data: bytes, sha256: str) -> Manifest:
         return unpack(data, sha256).manifest
 
-    return Models(Registry(settings), ModelStore(settings.model_store), load_bundle, Snapshot.from_bytes)
+    return Models(Registry(settings), ModelStore.of(settings), load_bundle, Snapshot.from_bytes)
 
 
 def publish(wanted: "Sequence[Model]") -> list[dict[str, Any]]:
@@ -53,6 +53,22 @@ def publish(wanted: "Sequence[Model]") -> list[dict[str, Any]]:
     from ml.settings import MlSettings  # noqa: PLC0415
 
     return publish_each(MlSettings(), wanted)
+
+
+def drift() -> bytes | None:
+    """The newest report of drift, from the model store of the settings (`ML_…` variables)."""
+    from ml.model_store import DRIFT, ModelStore  # noqa: PLC0415 - the other verbs need none
+    from ml.settings import MlSettings  # noqa: PLC0415
+
+    return ModelStore.of(MlSettings()).report(DRIFT)
+
+
+def keep_delivery(report: bytes) -> None:
+    """Put a report on deliveries into the model store of the settings (`ML_…` variables)."""
+    from ml.model_store import DELIVERY, ModelStore  # noqa: PLC0415 - the other verbs need none
+    from ml.settings import MlSettings  # noqa: PLC0415
+
+    ModelStore.of(MlSettings()).put_report(DELIVERY, report)
 
 
 def prometheus(url: str) -> Metrics:
@@ -76,4 +92,6 @@ class Outside:
     metrics: Callable[[str], Metrics] = prometheus
     cluster: Callable[[], "Cluster"] = kubernetes
     publish: "Publish" = publish
+    drift: Callable[[], bytes | None] = drift
+    keep_delivery: Callable[[bytes], None] = keep_delivery
     clock: Callable[[], datetime] = utc_now

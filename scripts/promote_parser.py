@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   promote confirm --environment production                              do all pods serve it? then champion follows
   promote snapshots                                                     so that a revert finds a snapshot
   promote rollback --environment production --reason "p95 doubled"      propose the release before
+  promote watch --environment production                                an aborted rollout becomes a rollback proposed
   promote plan                                                          what could move, what stands in the way
   promote audit --environment production                                can every change be accounted for?
 
@@ -28,7 +29,7 @@ that broke and may work when tried again.
 
 variables: PROMOTE_REPOSITORY, PROMOTE_FORGE, PROMOTE_TOKEN (a forge of the network), PROMOTE_PROMETHEUS and
 PROMOTE_PROMETHEUS_TOKEN, PROMOTE_REGISTRY_USER and PROMOTE_REGISTRY_PASSWORD (images), ML_STATE,
-ML_TRACKING_URI and ML_MODEL_STORE (models), KUBECONFIG (confirm).
+ML_TRACKING_URI and ML_MODEL_STORE (models), KUBECONFIG (confirm, watch, retrain).
 """
 
 Parser = argparse.ArgumentParser
@@ -108,6 +109,9 @@ def _after(add: Add) -> None:
     confirm.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="[%(default)s]")
     quiet = "how long the pods must then stay as they are [%(default)s]"
     confirm.add_argument("--quiet", type=float, default=10, metavar="SECONDS", help=quiet)
+    watch = add("watch", verbs.watch, "propose the rollback of a release that Argo Rollouts aborted")
+    watch.add_argument("--once", action="store_true", help="look once; else until it is ended")
+    watch.add_argument("--every", type=float, default=15, metavar="SECONDS", help="[%(default)s]")
     aliases = add("aliases", verbs.aliases, "whether champion names what production runs", environment=False)
     aliases.add_argument("--environment", default="production", type=environment_name, help="[%(default)s]")
     aliases.add_argument("--fix", action="store_true", help="set one right that was moved by hand")
@@ -116,6 +120,9 @@ def _after(add: Add) -> None:
     snapshots.add_argument(
         "--back", type=int, default=2, metavar="N", help="models before each [%(default)s]"
     )
+    text = "start a retraining if the verdict on drift of the last hours asks for one, once per episode"
+    retrain = add("retrain", verbs.retrain, text, environment=False)
+    retrain.add_argument("--namespace", required=True, help="of the workflow template `retrain`")
     audit = add("audit", verbs.audit, "whether every change can be accounted for")
     audit.add_argument("--after", metavar="SHA", help="a commit until which findings were dealt with")
     kept = add("kept", verbs.kept, "data versions that the lake has to keep for a release", environment=False)
@@ -126,6 +133,12 @@ def _after(add: Add) -> None:
     metrics.add_argument("--environment", type=environment_name, help="[all of them]")
     metrics.add_argument("--since", type=time, metavar="TIME", help="ISO 8601 with its zone [the beginning]")
     metrics.add_argument("--until", type=time, metavar="TIME", help="ISO 8601 with its zone [now]")
+    metrics.add_argument("--days", type=int, metavar="N", help="the last N days, in the place of --since")
+    metrics.add_argument(
+        "--keep",
+        action="store_true",
+        help="also write them to the model store, for the forecast service's metrics",
+    )
 
 
 def time(text: str) -> datetime:

@@ -1,9 +1,12 @@
 """What each verb of `python -m scripts.promote` does with its options; the answer is JSON and yes or no."""
 
 import argparse
+import json
 import logging
 import os
 from contextlib import closing
+from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -122,6 +125,20 @@ def confirm(options: Options, outside: Outside) -> Said:
     return Said({"action": "confirmed", "environment": options.environment, **found.to_json()})
 
 
+def watch(options: Options, outside: Outside) -> Said:
+    """Answer aborted rollouts; ends by itself only after one look, or when it cannot look any more."""
+    from scripts.running.watch import Watch, keep_looking  # noqa: PLC0415 - half a second of Kubernetes
+
+    asker = _person(options.requested_by)
+    with closing(outside.cluster()) as cluster:
+        watching = Watch(
+            _forge(options), lambda: _bridge(options, outside), cluster, options.environment, asker
+        )
+        if not options.once:
+            keep_looking(watching, options.every, lambda seen: _LOG.info("%s", seen))
+        return Said({"environment": options.environment, **watching.look().to_json()})
+
+
 def aliases(options: Options, outside: Outside) -> Said:
     """Compare the alias with Git."""
     registry = outside.models().registry
@@ -136,6 +153,16 @@ def snapshots(options: Options, outside: Outside) -> Said:
 
     written = refreshed(_forge(options), outside.publish, options.back)
     return Said({"action": "refreshed", "models": written}, not any("error" in each for each in written))
+
+
+def retrain(options: Options, outside: Outside) -> Said:
+    """Start the retraining that a new episode of drift asks for."""
+    from scripts.running.retraining import WORKFLOWS  # noqa: PLC0415 - beside what it needs
+    from scripts.running.retraining import retrain as retrained  # noqa: PLC0415 - named like the verb
+
+    with closing(outside.cluster()) as cluster:
+        create = partial(cluster.create, options.namespace, *WORKFLOWS)
+        return Said(retrained(outside.drift(), create, outside.clock()))
 
 
 def audit(options: Options, _: Outside) -> Said:
@@ -162,7 +189,11 @@ def metrics(options: Options, outside: Outside) -> Said:
 
     environments = [options.environment] if options.environment else []
     until = options.until or outside.clock()
-    return Said(figures(_forge(options), until=until, since=options.since, environments=environments))
+    since = options.since if options.days is None else until - timedelta(days=options.days)
+    found = figures(_forge(options), until=until, since=since, environments=environments)
+    if options.keep:
+        outside.keep_delivery(json.dumps(found).encode())
+    return Said(found)
 
 
 def _opened(options: Options, opened: Opened) -> Said:

@@ -30,6 +30,7 @@ from ml.settings import MlSettings
 TAKEN = ("accepted", "duplicate")
 KEY_VARIABLE = "COLLECTOR_API_KEY"
 TRIES = 5
+LONGEST_WAIT = 10.0
 
 
 class Refused(Exception):
@@ -47,7 +48,7 @@ def send(
     """How many events ended as `accepted`, `duplicate`, `conflict` or `refused`.
 
     A collector that is busy (503) or just starting is asked again after what its `Retry-After` says; sending a batch
-    twice is safe, since the ids stay.
+    twice is safe, since the ids stay. Over the rate of the key (429) it waits as it is told, however often.
 
     Raises:
         Refused: Another answer than 202, or none after five tries.
@@ -68,7 +69,8 @@ def events_of(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _post(client: httpx.Client, url: str, events: list[dict[str, Any]]) -> httpx.Response:
-    for attempt in range(TRIES):
+    attempt = 0
+    while attempt < TRIES:
         try:
             answer = client.post(url, json=events)
         except httpx.TransportError as error:
@@ -76,17 +78,24 @@ def _post(client: httpx.Client, url: str, events: list[dict[str, Any]]) -> httpx
         else:
             if answer.status_code == httpx.codes.ACCEPTED:
                 return answer
-            reason, wait = f"{answer.status_code}: {answer.text[:300]}", _retry_after(answer)
+            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                time.sleep(_retry_after(answer))
+                continue
+            reason, wait = (
+                f"{answer.status_code}: {answer.text[:300]}",
+                min(_retry_after(answer), LONGEST_WAIT),
+            )
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
-        if attempt < TRIES - 1:
+        attempt += 1
+        if attempt < TRIES:
             time.sleep(wait)
     raise Refused(f"{url} did not take {len(events)} events: {reason}")
 
 
 def _retry_after(answer: httpx.Response) -> float:
     value = answer.headers.get("Retry-After", "1")
-    return min(float(value), 10.0) if value.isdecimal() else 1.0
+    return float(value) if value.isdecimal() else 1.0
 
 
 def _batches(events: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:

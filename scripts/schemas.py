@@ -2,8 +2,8 @@
 
 `python -m scripts.schemas` reads `tools/schemas.sum` (module, version and checksum as in a go.sum), takes the
 OpenAPI document of Kubernetes and the custom resource definitions of Argo CD, Argo Rollouts, the Prometheus operator,
-cert-manager, External Secrets and the spark-operator out of those Go modules and the kinds of Argo Workflows out of
-hera's models, and writes one strict schema per kind: a field that the schema does not know is an
+cert-manager, External Secrets, Kyverno and the spark-operator out of those Go modules and the kinds of Argo Workflows
+out of hera's models, and writes one strict schema per kind: a field that the schema does not know is an
 error. Nothing is downloaded when tests run.
 """
 
@@ -36,6 +36,7 @@ _CRDS = (
     "deploy/crds/",
     "example/prometheus-operator-crd-full/",
     "config/crd/bases/sparkoperator",
+    "config/crds/policies.kyverno.io/policies.kyverno.io_image",
 )
 _WORKFLOW_KINDS = ("ClusterWorkflowTemplate", "CronWorkflow", "Workflow", "WorkflowTemplate")
 _DEFINITIONS = "_definitions.json"

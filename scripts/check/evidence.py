@@ -12,6 +12,8 @@ from scripts.evidence.record import Evidence
 from scripts.history import deployment_history
 from scripts.history.repository import TRUNK
 from scripts.images import release_images
+from scripts.images.image_signatures import refuse_unsigned
+from scripts.images.signers import signers_of
 from scripts.promotion.pull_request import evidence_in
 from scripts.release_file import evidence_path_of, parse, path_of
 
@@ -70,9 +72,17 @@ def _check_images(case: Case, evidence: Evidence) -> None:
             raise Broken("no image registry is configured, so nobody can say which bytes the tags name")
         found = release_images.digests(case.bridge.images, repository, environment, tag)
         release_images.refuse_moved(found, evidence.images, tag, f"the evidence of #{case.number}")
+        _check_signatures(case, found)
     before = release_images.recorded(repository, environment, evidence.replaces)
     facts = {
         "images": (evidence.images, dict(found)),
         "replaced images": (evidence.replaced_images, before),
     }
     refuse_other(case.number, facts)
+
+
+def _check_signatures(case: Case, digests: Mapping[str, str]) -> None:
+    """Who signed the images, where the environment's rules ask."""
+    if case.rules.signatures and case.bridge.images is not None:
+        names = release_images.names(case.repository, case.environment, case.release.image_tag)
+        refuse_unsigned(case.bridge.images, names, digests, signers_of(case.repository, TRUNK))

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -29,12 +29,20 @@ from tqdm import tqdm
 
 from scripts.demo import ports
 from scripts.demo.local_services import LocalServices, NotReady, Service
+from scripts.demo.packages import SERVICES, STEPS, oncall_service, settled
 from scripts.demo.story import Failed, Story, benchmark_table
-from scripts.demo.tools import Tools, months_between, shown
+from scripts.demo.tools import CONSOLE_USER, Tools, months_between, shown
 from scripts.release_file import Release
 
 ROOT = Path(__file__).parents[2]
-PORTS = {"collector": 8000, "forecast": 8001, "decision": 8002, "console": 8003, "mlflow": 5000}
+PORTS = {
+    "collector": 8000,
+    "forecast": 8001,
+    "decision": 8002,
+    "console": 8003,
+    "oncall": 8004,
+    "mlflow": 5000,
+}
 HTTP_EVENTS = 2_000
 MONTHS_NEEDED = 5
 CLOSED_GATE = "gate_better_than_champion"
@@ -57,7 +65,12 @@ class Demo:
 
     def __init__(self, options: argparse.Namespace, story: Story) -> None:
         self.options, self.story = options, story
-        self.ports = {name: port + options.port_offset for name, port in PORTS.items()}
+        self.package = SERVICES[options.package]
+        self.ports = {
+            name: port + options.port_offset
+            for name, port in PORTS.items()
+            if name in (*self.package, "mlflow")
+        }
         self.state = state_folder(options)
         self.tools = Tools(self.state, self.ports, story)
         self.services: LocalServices | None = None
@@ -80,6 +93,8 @@ class Demo:
         if not self.options.once:
             self.tools.start_mlflow()
         self._drift()
+        if "oncall" in self.package:
+            self._operate()
         self._finish(products)
 
     def stop(self) -> None:
@@ -101,21 +116,33 @@ class Demo:
         return source
 
     def _start_services(self) -> None:
-        self.story.step("start services", "collector, decision, console; forecast waits for a release")
+        others = [name for name in self.package if name != "forecast"]
+        self.story.step("start services", f"{', '.join(others)}; forecast waits for a release")
         self.tools.new_forge()
-        services = service_list(self.tools, self.state, self.ports)
+        if "console" in self.package:
+            made = self.tools.console_user()
+            how = (
+                f"with the password {made} (shown this once)" if made else "as before; FRESH=1 makes another"
+            )
+            self.story.say(f"console: sign in as {CONSOLE_USER} {how}")
+        services = service_list(self.tools, self.ports, self.package)
         self.services = LocalServices(services, self.tools.read_release, self.state / "logs")
         self.services.start()
-        for name in ("collector", "decision", "console"):
+        for name in others:
             self.story.say(f"{name:<10} {self.services.url(name)}")
 
     def _collect_and_ingest(self, source: Path) -> None:
-        self.story.step("collect", f"the newest {HTTP_EVENTS:,} events go through the collector over HTTP")
         named = self.tools.import_options(self.options)
-        sent = self.tools.replay(source, HTTP_EVENTS, self._url("collector"), named)
-        self.story.say(", ".join(f"{count:,} {status}" for status, count in sent.items()))
-        self.story.step("ingest", "the inbox, then the whole file, into the lake: each event once")
-        self._ingested("inbox", self.tools.ml("ingest"))
+        if "collector" in self.package:
+            self.story.step(
+                "collect", f"the newest {HTTP_EVENTS:,} events go through the collector over HTTP"
+            )
+            sent = self.tools.replay(source, HTTP_EVENTS, self._url("collector"), named)
+            self.story.say(", ".join(f"{count:,} {status}" for status, count in sent.items()))
+            self.story.step("ingest", "the inbox, then the whole file, into the lake: each event once")
+            self._ingested("inbox", self.tools.ml("ingest"))
+        else:
+            self.story.step("ingest", "the whole file into the lake: each event once")
         self._ingested("file", self.tools.ml("ingest", "--events", str(source), *named))
 
     def _ingested(self, what: str, report: dict[str, Any]) -> None:
@@ -253,6 +280,15 @@ class Demo:
         ):  # a short real history may hold too little to tell
             raise Failed(f"the shifted month was not found: {shifted}")
 
+    def _operate(self) -> None:
+        self.story.step("operate", "every change is accounted for; an alarm reaches the on-call service")
+        audited = self.tools.promote("audit")
+        self.story.say(
+            f"audit: {len(audited['deployments'])} deployments, {len(audited['findings'])} findings"
+        )
+        number = self.tools.test_page(self._url("oncall"))
+        self.story.say(f"incident {number}: {settled(self._url('oncall'), self.tools.key(), number)}")
+
     def _finish(self, products: list[str]) -> None:
         self.story.step("look", "everything is up")
         if not self.options.once:
@@ -264,9 +300,10 @@ class Demo:
             ("console", "/data"),
             ("console", "/releases"),
         ]
-        pages += [(name, "/openapi.json") for name in ("forecast", "decision", "collector")]
+        pages += [(name, "/openapi.json") for name in ("forecast", "decision", "collector", "oncall")]
         for name, path in pages if self.options.once else [*pages, ("mlflow", "/")]:
-            self.story.say(f"{self._url(name)}{path}")
+            if name in self.ports:
+                self.story.say(f"{self._url(name)}{path}")
         self.story.done()
 
     def _url(self, service: str) -> str:
@@ -306,8 +343,8 @@ def drift_sentence(verdict: dict[str, Any]) -> str:
     return f"{verdict['answer']}: {verdict['reason']}"
 
 
-def service_list(tools: Tools, state: Path, at: dict[str, int]) -> list[Service]:
-    """The four services, wired to one state folder."""
+def service_list(tools: Tools, at: dict[str, int], package: tuple[str, ...]) -> list[Service]:
+    """The services of a package, wired to one state folder."""
     urls = {name: f"http://127.0.0.1:{port}" for name, port in at.items()}
     store, key = str(tools.settings.model_store), tools.key()
 
@@ -324,14 +361,28 @@ def service_list(tools: Tools, state: Path, at: dict[str, int]) -> list[Service]
         "COLLECTOR_PSEUDONYM_KEY": tools.settings.pseudonym_secret().decode(),
     }
     forecast = {"FORECAST_MODEL_STORE": store, "FORECAST_API_KEY": key}
-    console = {f"CONSOLE_{name.upper()}_URL": urls[name] for name in ("collector", "forecast", "decision")}
-    console["CONSOLE_REPOSITORY"] = str(state / "forge.git")
-    return [
-        Service("collector", "apps.collector", at["collector"], collector),
-        Service("forecast", "apps.forecast", at["forecast"], forecast, from_release),
-        Service("decision", "apps.decision", at["decision"], {"DECISION_FORECAST_URL": urls["forecast"]}),
-        Service("console", "apps.console", at["console"], console),
-    ]
+    shown_by_console = [name for name in package if name != "console"]
+    console = {f"CONSOLE_{name.upper()}_URL": urls[name] for name in shown_by_console}
+    console |= {
+        "CONSOLE_REPOSITORY": str(tools.forge),
+        "CONSOLE_FORGE": str(tools.forge),
+        "CONSOLE_MODEL_STORE": store,
+        "CONSOLE_MODEL_REGISTRY": urls["mlflow"],
+        "CONSOLE_REGISTRY_PAGE": urls["mlflow"],
+        "CONSOLE_USERS_FILE": str(tools.console_users),
+    }
+    console |= {"CONSOLE_ONCALL_KEY": key} if "oncall" in package else {}
+    decision = {"DECISION_FORECAST_URL": urls["forecast"]}
+    made: dict[str, Callable[[], Service]] = {
+        "collector": lambda: Service("collector", "apps.collector", at["collector"], collector),
+        "forecast": lambda: Service("forecast", "apps.forecast", at["forecast"], forecast, from_release),
+        "decision": lambda: Service("decision", "apps.decision", at["decision"], decision),
+        "console": lambda: Service("console", "apps.console", at["console"], console),
+        "oncall": lambda: oncall_service(
+            tools.state, at["oncall"], key, urls["console"], tools.settings.shop_zone
+        ),
+    }
+    return [made[name]() for name in package]
 
 
 def state_folder(options: argparse.Namespace) -> Path:
@@ -391,6 +442,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN", help="name a column")
     made.add_argument("--allow", action="append", default=[], metavar="CHECK", help="pass over a file check")
     made.add_argument(
+        "--package",
+        choices=sorted(SERVICES),
+        default="collect",
+        help="base: forecasts and decisions; collect: own events and the console besides; operate: on-call besides"
+        " (%(default)s)",
+    )
+    made.add_argument(
         "--state", default=str(ROOT / ".demo"), help="folder of what the demo keeps (%(default)s)"
     )
     made.add_argument("--port-offset", type=int, default=0, help="added to every port")
@@ -400,7 +458,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the demo; 0 when every step did what it says, 1 when one did not, 130 on Ctrl-C."""
     options = parser().parse_args()
-    story = Story(total=13)
+    story = Story(total=STEPS[options.package])
     _stop_on_signals()
     demo = Demo(options, story)
     if options.fresh:

@@ -29,6 +29,7 @@ from scripts.replay_events import KEY_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = "local"
+CONSOLE_USER = "demo"
 PAGE = 500
 INTERRUPTED = 130
 MLFLOW_SECONDS = 90.0
@@ -44,7 +45,30 @@ class Tools:
         self.state, self.ports, self.story = state, at, story
         self.settings = MlSettings(state=state)
         self.forge = state / "forge.git"
+        self.console_users = state / "console-users.jsonl"
         self._mlflow: subprocess.Popen[bytes] | None = None
+
+    def console_user(self) -> str | None:
+        """The password of a new user of the console, who may roll back; None where there is one already."""
+        if self.console_users.exists():
+            return None
+        command = [
+            sys.executable,
+            "-m",
+            "apps.console",
+            "user",
+            "--name",
+            CONSOLE_USER,
+            "--role",
+            "controller",
+        ]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"no user for the console: {done.stderr.strip()}")
+        made = json.loads(done.stdout)
+        self.console_users.touch(mode=0o600, exist_ok=False)
+        self.console_users.write_text(f"{made['line']}\n")
+        return str(made["password"])
 
     def prepare(self) -> None:
         """The environment that the command lines read."""
@@ -65,6 +89,18 @@ class Tools:
         """The JSON that a verb of `python -m scripts.promote` prints."""
         fixed = ["--repository", str(self.forge), "--environment", ENVIRONMENT, "--requested-by", "demo"]
         return self._run("scripts.promote", promote.main, [verb, *fixed, *arguments], ok)
+
+    def test_page(self, oncall: str) -> int:
+        """The incident that `python -m apps.oncall test-page` opened."""
+        words = ["-m", "apps.oncall", "test-page", "--url", oncall]
+        self.story.command([".venv/bin/python", *words])
+        environment = {**os.environ, "ONCALL_ALERT_TOKEN": self.key()}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Failed(f"the alarm was not taken: {done.stdout or done.stderr}")
+        return int(json.loads(done.stdout)["incident"])
 
     def pull_request_text(self, number: int) -> Path:
         """A file with what the approver reads."""

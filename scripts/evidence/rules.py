@@ -58,6 +58,7 @@ class Rules(_Strict):
         limits: What the source must have kept to meanwhile.
         needs_approval: Somebody who is not the asker approves before the merge.
         images: Every image of the release must be in its registry.
+        signatures: Every image must be signed by one of `policies/signatures`; files from before this was asked say no.
     """
 
     source: Annotated[str, AfterValidator(environment_name)] | None = None
@@ -65,11 +66,14 @@ class Rules(_Strict):
     limits: Limits | None = None
     needs_approval: bool
     images: bool
+    signatures: bool = False
 
     @model_validator(mode="after")
-    def _limits_belong_to_a_source(self) -> Self:
+    def _what_belongs_together(self) -> Self:
         if (self.source is None) != (self.limits is None):
             raise ValueError("source and limits come together: limits say how the source must have behaved")
+        if self.signatures and not self.images:
+            raise ValueError("signatures are of images, so they need `images: true`")
         return self
 
     @property

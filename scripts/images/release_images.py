@@ -18,10 +18,22 @@ def digests(images: Images, git: Git, environment: str, tag: str) -> dict[str, s
     Raises:
         Refused: The environment's overlay names no image, or one is not in its registry.
     """
+    found = {}
+    for service, name in names(git, environment, tag).items():
+        found[service] = images.digest(name.removesuffix(f":{tag}"), tag)
+    return found
+
+
+def names(git: Git, environment: str, tag: str) -> dict[str, str]:
+    """Image by service, with registry and tag, of every image that an environment would run with this tag.
+
+    Raises:
+        Refused: The environment's overlay names no image.
+    """
     repositories = overlay_of(git, environment, TRUNK).images
     if not repositories:
         raise Refused("bad_overlay", f"the overlay of {environment} says of no image where it comes from")
-    return {name: images.digest(image, tag) for name, image in sorted(repositories.items())}
+    return {service: f"{image}:{tag}" for service, image in sorted(repositories.items())}
 
 
 def recorded(git: Git, environment: str, release: Release) -> dict[str, str]:

@@ -71,9 +71,18 @@ def build_at(git: Git, commit: str, environment: str) -> str:
     archive = git.run("archive", "--format=tar", commit, "environments")
     with tempfile.TemporaryDirectory(prefix="render-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+            _extract(tar, Path(folder))
         overlay = Path(folder, "environments", environment)
         return build(overlay) if (overlay / "kustomization.yaml").is_file() else ""
+
+
+def _extract(tar: tarfile.TarFile, folder: Path) -> None:
+    """Regular files only, so nothing leads outside; `extractall` has no filter before Python 3.11.4."""
+    for member in tar:
+        if content := tar.extractfile(member) if member.isfile() else None:
+            path = folder / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.read())
 
 
 def difference(git: Git, base: str, head: str, environment: str) -> str:

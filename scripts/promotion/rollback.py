@@ -50,19 +50,23 @@ class Return:
         return f"{self.title}\n\n{lines}\n\n{self.reason}\n\n{paragraph}"
 
 
-def open_rollback(bridge: Bridge, environment: str, requested_by: str, reason: str) -> Opened:
+def open_rollback(
+    bridge: Bridge, environment: str, requested_by: str, reason: str, of: Release | None = None
+) -> Opened:
     """A pull request for the release before the live one, once that is proven to be servable.
 
     It changes the lines that a plain `git revert` of the promotion would change in the release file, and its
-    message says so in git's own words.
+    message says so in git's own words. Who saw a certain release fail names it as `of`.
 
     Raises:
-        Refused: There is nothing earlier that is not held; its bundle or snapshot does not load; an image is gone
-            or its tag was moved; or a person closed this very rollback.
+        Refused: Another release than `of` is live by now; there is nothing earlier that is not held; its bundle or
+            snapshot does not load; an image is gone or its tag was moved; or a person closed this very rollback.
     """
     with temporary_copy(bridge.forge) as repository:
         file = deployment_history.live_file(repository, environment, TRUNK)
         way = way_back(repository, environment, requested_by, reason)
+        if of not in {None, way.live}:
+            raise Refused("release_changed", f"{environment} is at {way.live.name} by now; look again")
         earlier = way.earlier
         data_version = servable(bridge.models, earlier.model_version, earlier.model_sha256).data_version
         refuse_lost_images(bridge, repository, rules_of(repository, environment, TRUNK), way)

@@ -36,7 +36,8 @@ def bootstrap() -> tuple[Manifest, ...]:
 def rendered(application: str) -> list[Manifest]:
     """What one of our applications syncs."""
     name = application.removeprefix(f"{PREFIX}-")
-    return list(documents(text_of("policies")) if name == "policies" else manifests(name))
+    apart = {"policies": "policies", "signatures": "policies/signatures"}
+    return list(documents(text_of(apart[name])) if name in apart else manifests(name))
 
 
 def subjects_of(binding: Manifest) -> set[str]:
@@ -66,4 +67,6 @@ def rights(account: str) -> dict[str, list[dict[str, Any]]]:
 def resource_of(kind: str) -> str:
     """The resource of a kind, as the API server writes it."""
     name = kind.lower()
+    if name.endswith("s"):
+        return f"{name}es"
     return name[:-1] + "ies" if name.endswith("y") else f"{name}s"

@@ -14,10 +14,11 @@ from tests.argo.objects import (
     specs,
     subjects_of,
 )
-from tests.environments.rendered import group_of, of_kind
+from tests.environments.rendered import Manifest, group_of, of_kind
+from tests.environments.rollouts import rolled_out
 
 SERVER = "https://kubernetes.default.svc"
-OWN = [f"{PREFIX}-{name}" for name in (*OURS, "policies")]
+OWN = [f"{PREFIX}-{name}" for name in (*OURS, "policies", "signatures")]
 
 
 def kinds(listed: list[dict[str, str]]) -> set[tuple[str, str]]:
@@ -26,10 +27,17 @@ def kinds(listed: list[dict[str, str]]) -> set[tuple[str, str]]:
     return found
 
 
+def with_a_rollout(name: str) -> list[Manifest]:
+    """What an environment's application renders once its overlay takes components/rollout: that is one line."""
+    environment = name.removeprefix(f"{PREFIX}-")
+    return rolled_out(environment, "canary") if environment in {"staging", "production"} else []
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_the_kinds_of_a_project_are_those_that_its_application_renders(name: str) -> None:
     project = specs("AppProject")[name]
-    used = {(group_of(each), each["kind"], "namespace" in each["metadata"]) for each in rendered(name)}
+    made = rendered(name) + [each for each in with_a_rollout(name) if each not in rendered(name)]
+    used = {(group_of(each), each["kind"], "namespace" in each["metadata"]) for each in made}
     assert kinds(project["namespaceResourceWhitelist"]) == {(g, k) for g, k, inside in used if inside}
     assert kinds(project["clusterResourceWhitelist"]) == {(g, k) for g, k, inside in used if not inside}
 
@@ -142,8 +150,8 @@ def test_the_sync_of_the_root_writes_projects_applications_and_one_config_map() 
     }
 
 
-def test_the_sync_of_the_policies_writes_policies() -> None:
-    name = f"{PREFIX}-policies"
+@pytest.mark.parametrize("name", [f"{PREFIX}-policies", f"{PREFIX}-signatures"])
+def test_the_sync_of_the_policies_writes_policies(name: str) -> None:
     (rule,) = rights(account_of(name))["*"]
     listed = kinds(specs("AppProject")[name]["clusterResourceWhitelist"])
     assert {(group, each) for group in rule["apiGroups"] for each in rule["resources"]} == {
@@ -153,12 +161,13 @@ def test_the_sync_of_the_policies_writes_policies() -> None:
 
 def test_what_the_platforms_sync_grants_it_has_itself() -> None:
     """Else the API server refuses the Role; and it has nothing more than it grants."""
-    (role,) = of_kind(rendered(f"{PREFIX}-platform"), "Role")
     name = f"{PREFIX}-platform"
+    granted = [rule for role in of_kind(rendered(name), "Role") for rule in role["rules"]]
     other = [rule for rule in rights(account_of(name))[name] if set(rule["verbs"]) != WRITE]
-    assert [(r["apiGroups"], r["resources"], r["verbs"]) for r in other] == [
-        (r["apiGroups"], r["resources"], r["verbs"]) for r in role["rules"]
-    ]
+    assert granted
+    assert sorted((r["apiGroups"], r["resources"], r["verbs"]) for r in other) == sorted(
+        (r["apiGroups"], r["resources"], r["verbs"]) for r in granted
+    )
 
 
 def test_only_charts_are_synced_with_every_right() -> None:
@@ -175,12 +184,18 @@ def test_only_charts_are_synced_with_every_right() -> None:
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_confirm_reads_the_pods_of_an_environment_and_nothing_else(environment: str) -> None:
-    found = rights(f"{PREFIX}-platform:confirm")
-    assert set(found) == {f"{PREFIX}-staging", f"{PREFIX}-production"}
+def test_confirm_reads_the_pods_and_rollouts_of_an_environment_and_nothing_else(environment: str) -> None:
+    found, watching = rights(f"{PREFIX}-platform:confirm"), rights(f"{PREFIX}-platform:rollout-watch")
+    assert set(found) == set(watching) == {f"{PREFIX}-staging", f"{PREFIX}-production"}
+    rollouts = [
+        {"apiGroups": [group], "resources": kinds_, "verbs": ["get", "list", "watch"]}
+        for group, kinds_ in (("argoproj.io", ["analysisruns", "rollouts"]), ("apps", ["replicasets"]))
+    ]
+    assert watching[f"{PREFIX}-{environment}"] == rollouts
     assert found[f"{PREFIX}-{environment}"] == [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
+        *rollouts,
     ]
     accounts = {
         each["metadata"]["name"] for each in of_kind(rendered(f"{PREFIX}-platform"), "ServiceAccount")

@@ -69,7 +69,7 @@ def groups(found: Any) -> Iterator[dict[str, Any]]:
 
 def test_the_files_of_a_volume_are_not_given_to_the_group_again_at_every_start() -> None:
     found = [each for place in (*ENVIRONMENTS, "platform") for each in groups(manifests(place))]
-    assert len(found) == 1 + 3  # the local collector, and the platform's
+    assert len(found) == 1 + 4  # the local collector, and the platform's
     assert {each.get("fsGroupChangePolicy") for each in found} == {"OnRootMismatch"}
     claims = of_kind(manifests("platform"), "StatefulSet", "WorkflowTemplate")
     assert all(list(groups(each)) for each in claims)

@@ -17,7 +17,7 @@ from tests.ml.small_shop import good_rows, row, take, write
 
 
 def tasks() -> list[dict[str, Any]]:
-    (entry,) = (each for each in spec("retrain")["templates"] if each["name"] == "panel-in-shares")
+    (entry,) = (each for each in spec("retrain")["templates"] if each["name"] == "backfill")
     found: list[dict[str, Any]] = entry["dag"]["tasks"]
     return found
 

@@ -14,7 +14,7 @@ from tests.environments.rendered import Manifest, manifests, named, of_kind
 PLATFORM, STAGING, PRODUCTION = (
     f"purchase-prediction-{name}" for name in ("platform", "staging", "production")
 )
-SERVICES = ["database", "model-store", "registry"]
+SERVICES = ["database", "model-store", "oncall", "rate-limits", "registry"]
 
 
 def workload(name: str) -> Manifest:
@@ -58,7 +58,8 @@ def test_its_pods_are_restricted_probed_and_bounded(name: str) -> None:
     assert {each["targetPort"] for each in service["ports"]} <= {each["name"] for each in container["ports"]}
     assert named(manifests("platform"), "ServiceAccount", name)["automountServiceAccountToken"] is False
     assert re.fullmatch(
-        r"registry\.example\.com/purchase-prediction/mirror/[a-z]+:v?\d+(\.\d+)+(-full)?", container["image"]
+        r"registry\.example\.com/purchase-prediction/(mirror/[a-z]+:v?\d+(\.\d+)+(-full)?|oncall:[0-9a-z-]+)",
+        container["image"],
     )
 
 
@@ -140,23 +141,41 @@ def may(account: str, action: str, place: str) -> bool:
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_an_environment_reads_bundles_and_snapshots_and_writes_nothing(environment: str) -> None:
+def test_an_environment_reads_what_it_serves_and_writes_its_own_counts_of_it(environment: str) -> None:
     assert may(environment, "List", "models")
     assert may(environment, "Read", "models/bundles/5f0c.tar")
     assert may(environment, "Read", "models/snapshots/5f0c/2026-10.jsonl")
     assert may(environment, "Read", "models/reports/quality.json")
     assert not may(environment, "Read", "models/anything-else")
     assert not may(environment, "Read", "registry/1/table.json")
-    assert not [each for each in identities()[environment] if not each.startswith(("List:", "Read:"))]
+    assert not may(environment, "Read", f"served/{environment}/5f0c/2026-10.aa/1-2.jsonl")
+    changing = [each for each in identities()[environment] if not each.startswith(("List:", "Read:"))]
+    assert changing == [f"Write:served/{environment}/*"]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_pods_count_what_they_serve_where_their_account_may_write(environment: str) -> None:
+    (container,) = named(manifests(environment), "Deployment", "forecast")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    values = {each["name"]: each.get("value") for each in container["env"]}
+    bucket, _, prefix = values["FORECAST_SERVED_STORE"].removeprefix("s3://").partition("/")
+    name = f"{bucket}/{prefix}/5f0c/2026-10.aa/1-2.jsonl"
+    assert [account for account in identities() if may(account, "Write", name)] == [environment]
+    (made,) = re.findall(r"for bucket in ([a-z ]+);", json.dumps(workload("model-store")))
+    assert bucket in made.split()
 
 
 def test_workflows_write_models_and_the_registry_its_own_bucket() -> None:
     assert may("writer", "Write", "models/bundles/5f0c.tar")
     assert may("writer", "Write", "models/reports/quality.json")
+    assert may("writer", "List", "served")
+    assert may("writer", "Read", "served/staging/5f0c/2026-10.aa/1-2.jsonl")
+    assert not may("writer", "Write", "served/staging/5f0c/2026-10.aa/1-2.jsonl")
     assert not may("writer", "Write", "registry/1/table.json")
     assert may("registry", "Write", "registry/1/table.json")
     assert not may("registry", "Write", "models/bundles/5f0c.tar")
-    assert set(identities()) == {"staging", "production", "writer", "registry"}
+    assert set(identities()) == {"staging", "production", "writer", "registry", "backup"}
     assert not [
         each for actions in identities().values() for each in actions if "Admin" in each or "*:" in each
     ]
@@ -173,6 +192,8 @@ def test_the_services_of_the_environments_and_the_platform_agree_on_the_store() 
         address = f"{service['metadata']['name']}.{service['metadata']['namespace']}:{port['port']}"
         assert values["AWS_ENDPOINT_URL"] == f"http://{address}"
         assert values["FORECAST_MODEL_STORE"] == "s3://models"
+        counts = values.get("FORECAST_SERVED_STORE", "s3://none").removeprefix("s3://")
+        assert may(place, "Write", f"{counts}/5f0c/2026-10.aa/1-2.jsonl") == (counts != "none")
     (made_by,) = workload("model-store")["spec"]["template"]["spec"]["containers"]
     assert "models registry" in made_by["lifecycle"]["postStart"]["exec"]["command"][-1]
     (registry,) = workload("registry")["spec"]["template"]["spec"]["containers"]

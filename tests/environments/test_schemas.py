@@ -11,6 +11,7 @@ FOLDERS = [
     *(f"environments/{name}" for name in (*ENVIRONMENTS, "platform")),
     "argo/bootstrap",
     "policies",
+    "policies/signatures",
 ]
 
 
@@ -39,6 +40,7 @@ FAULTS = [
     ("environments/platform", "privateKeySecretRef:", "privateKey:"),
     ("argo/bootstrap", "roleRef:", "role:"),
     ("policies", "matchConstraints:", "matchConstraint:"),
+    ("policies/signatures", "matchImageReferences:", "matchImageReference:"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from scripts.images.image_registry import PASSWORD, USER
 from scripts.manifests import render
 from scripts.promote_parser import parser as promote_parser
 from scripts.release_file import UNRELEASED, Release
+from scripts.running import step as step_module
+from scripts.running.retraining import workflow_of
 from tests.environments.connections import ends
 from tests.environments.rendered import Manifest, documents, manifests, named, with_release
 from tests.repository.imports import ROOT
@@ -77,7 +80,11 @@ def dags() -> dict[str, list[str]]:
         if "dag" in each:
             tasks = each["dag"]["tasks"]
             waits = [task.get("depends") for task in tasks]
-            assert waits == [None, *(task["name"] for task in tasks[:-1])]
+            after = [task["name"] for task in tasks[:-1]]
+            assert waits == [
+                None,
+                *(f"{name}.Succeeded || {name}.Failed" if name == "judge" else name for name in after),
+            ]
             found[each["name"]] = [task["template"] for task in tasks]
     return found
 
@@ -86,12 +93,13 @@ def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verd
     assert dags() == {
         "retrain": [
             *("migrate", "migrate-staging", "ingest", "drain", "panel", "quality", "snapshots"),
-            *("train", "forecast", "open"),
+            *("fit", "train", "forecast", "open"),
         ],
         "prepare": ["migrate", "migrate-staging"],
-        "drift": ["migrate", "panel", "judge"],
+        "drift": ["migrate", "ingest", "drain", "panel", "judge", "begin"],
+        "figures": ["migrate", "evaluate", "deliveries"],
         "upkeep": ["migrate", "compact", "kept", "retain"],
-        "panel-in-shares": ["migrate", "split", "sum-up", "merge"],
+        "backfill": ["migrate", "split", "sum-up", "merge"],
         "panel-of-spark": ["migrate", "take"],
     }
     used = {("retrain", step) for each in dags().values() for step in each}
@@ -99,7 +107,7 @@ def test_a_retrain_goes_from_events_to_a_pull_request_and_drift_ends_with_a_verd
     assert spec("retrain")["entrypoint"] == "retrain"
 
 
-@pytest.mark.parametrize("entry", ["drift", "upkeep"])
+@pytest.mark.parametrize("entry", ["drift", "figures", "upkeep"])
 def test_what_runs_by_the_clock_is_an_entry_of_the_template(entry: str) -> None:
     cron = named(manifests("platform"), "CronWorkflow", entry)["spec"]
     assert cron["workflowSpec"] == {"entrypoint": entry, "workflowTemplateRef": {"name": "retrain"}}
@@ -160,8 +168,8 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 def argv(step: tuple[str, str], **given: str) -> tuple[str, list[str]]:
     """The module and its arguments, with the workflow's parameters filled in."""
     container = steps()[step]
-    assert container["command"][:2] == ["python", "-m"]
-    (module,) = container["command"][2:]
+    assert container["command"][:3] == ["python", "-m", step_module.__name__]
+    (module,) = container["command"][3:]
     values = (
         {"share": "1"}
         | parameters(step[0])
@@ -184,6 +192,19 @@ def test_a_retrain_proposes_images_only_if_somebody_names_them() -> None:
     assert not PARSERS[module]().parse_args(arguments).image_tag  # those that staging has stay
     module, arguments = argv(("retrain", "open"), propose_images="9c0d7e2")
     assert PARSERS[module]().parse_args(arguments).image_tag == "9c0d7e2"
+
+
+def test_drift_reads_where_productions_forecast_pods_count_what_they_serve(tmp_path: Path) -> None:
+    forecast = named(manifests("production"), "Deployment", "forecast")["spec"]["template"]["spec"]
+    given = {each["name"]: each.get("value") for each in forecast["containers"][0]["env"]}
+    module, arguments = argv(("retrain", "judge"))
+    assert PARSERS[module]().parse_args(arguments).served == given["FORECAST_SERVED_STORE"]
+    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    overlay = tmp_path / "environments" / "platform" / "kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("  - ../components/served\n", ""))
+    without = parameters("retrain", documents(render.build(overlay.parent)))
+    module, arguments = argv(("retrain", "judge"), served=without["served"])
+    assert PARSERS[module]().parse_args(arguments).served is None
 
 
 def test_the_documented_command_for_the_first_model_names_parameters_that_there_are() -> None:
@@ -286,11 +307,23 @@ def test_a_steps_pod_can_report_its_result_with_a_token_that_expires(workflow: s
     assert found["serviceAccountName"] in bound
 
 
+def test_one_step_may_start_a_workflow_and_nothing_else() -> None:
+    others = {each["name"]: each.get("serviceAccountName") for each in spec("retrain")["templates"]}
+    assert {name for name, account in others.items() if account} == {"begin"}
+    assert others["begin"] == "retrain"
+    (rule,) = named(manifests("platform"), "Role", "retrain")["rules"]
+    assert rule == {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create"]}
+    options = promote_parser().parse_args(argv(("retrain", "begin"))[1])
+    assert options.namespace == named(manifests("platform"), "Role", "retrain")["metadata"]["namespace"]
+    started = workflow_of("2026-10")["spec"]["workflowTemplateRef"]["name"]
+    assert named(manifests("platform"), "WorkflowTemplate", started)["spec"]["entrypoint"] == "retrain"
+
+
 @every_workflow
 def test_what_broke_is_tried_again_and_a_no_is_not(workflow: str) -> None:
     for each in spec(workflow)["templates"]:
         if "container" in each:
-            assert each["retryStrategy"]["expression"] == "asInt(lastRetry.exitCode) not in [1, 2]"
+            assert each["retryStrategy"]["expression"] == f"asInt(lastRetry.exitCode) != {step_module.NO}"
             assert each["retryStrategy"]["limit"] <= 3
 
 

@@ -19,6 +19,7 @@ AUTHORIZED = "policy-samples"
 _DENIED = re.compile(
     r"ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (.*)", re.DOTALL
 )
+_CONFLICT = "Error from server (Conflict)"
 _TIMEOUT_SECONDS = 60.0
 
 
@@ -67,7 +68,13 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 def send(request: Document) -> str:
-    """The server's error, empty when it accepts."""
+    """The server's error, empty when it accepts; an update is read and sent again when the kubelet came between."""
+    while _CONFLICT in (error := _send_once(request)):
+        pass
+    return error
+
+
+def _send_once(request: Document) -> str:
     user = request["userInfo"]
     who = ["--as", user["username"], *(f"--as-group={group}" for group in (*user["groups"], AUTHORIZED))]
     path = _path(request)

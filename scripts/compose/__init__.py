@@ -1,0 +1,1 @@
+"""The platform in containers on one machine, as `environments/local/compose.yaml` has it."""

@@ -1,0 +1,214 @@
+"""The composed platform on this machine's podman, with images of this tree, on ports that are free.
+
+Docker is not asked for: podman needs no service of its own, and builds and runs where there is no systemd.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.apps.collector.senders import KEY
+from tests.compose.podman_compose import containers
+from tests.repository.imports import ROOT
+from tests.scripts.free_port import free_port
+
+HERE = Path(__file__).parent
+FILE = ROOT / "environments/local/compose.yaml"
+NOT_HERE = {"grafana"}
+"""Debian has no Grafana, and nothing can be pulled."""
+IMAGES = "localhost/purchase-prediction"
+PROJECT = "purchase-prediction-test"
+
+_OURS = ("collector", "console", "decision", "forecast", "oncall", "training")
+_LONGEST_SECONDS = 900
+
+
+def definition() -> dict[str, Any]:
+    """What compose.yaml says."""
+    loaded: dict[str, Any] = yaml.safe_load(FILE.read_text())
+    return loaded
+
+
+def long_lived() -> dict[str, dict[str, Any]]:
+    """Its services, without the commands."""
+    services: dict[str, dict[str, Any]] = definition()["services"]
+    return {name: each for name, each in services.items() if "profiles" not in each}
+
+
+SERVICES = sorted(long_lived().keys() - NOT_HERE)
+
+
+_ENGINE = """[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "netavark"
+"""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that is up.
+
+    Attributes:
+        variables: The environment of every command.
+        ports: Published port by service.
+        state: The folder of secrets and configuration.
+        answer: What `python -m scripts.compose up` printed.
+    """
+
+    variables: dict[str, str]
+    ports: dict[str, int]
+    state: Path
+    answer: dict[str, Any]
+
+    def url(self, service: str) -> str:
+        """Where a service is published."""
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def container(self, service: str) -> dict[str, Any]:
+        """What podman knows of a running container."""
+        (found,) = json.loads(self.podman("inspect", containers(PROJECT)[service]).stdout)
+        return dict(found)
+
+    def restarts(self, service: str) -> int:
+        """How often it came back."""
+        return int(self.container(service)["RestartCount"])
+
+    def healthy(self, service: str) -> bool:
+        """What its own healthcheck says now."""
+        found = containers(PROJECT).get(service)
+        return found is not None and self.podman("healthcheck", "run", found).returncode == 0
+
+    def kill(self, service: str) -> None:
+        """SIGKILL to the first process of a container, as when memory has run out."""
+        process = int(self.container(service)["State"]["Pid"])
+        assert process > 1, f"{service} does not run"  # 0 would be this process and its group
+        os.kill(process, signal.SIGKILL)
+
+    def executed(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command in a container."""
+        return self.podman("exec", containers(PROJECT)[service], *command)
+
+    def podman(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of the engine."""
+        command = ["podman", *arguments]
+        return subprocess.run(command, env=self.variables, capture_output=True, text=True, check=False)
+
+    def left(self) -> list[str]:
+        """Names of containers, volumes and networks of the project."""
+        label = f"label=io.podman.compose.project={PROJECT}"
+        found = [
+            self.podman("ps", "--all", "--filter", label, "--format", "{{.Names}}"),
+            self.podman("volume", "ls", "--filter", label, "--format", "{{.Name}}"),
+            self.podman("network", "ls", "--filter", label, "--format", "{{.Name}}"),
+        ]
+        return [name for each in found for name in each.stdout.split()]
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        """The JSON that `python -m scripts.compose` prints."""
+        return _printed(self.variables, *arguments)
+
+
+def until(happened: Callable[[], object], seconds: float) -> float:
+    """Seconds until it happened."""
+    began = time.monotonic()
+    while not happened():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+@contextmanager
+def stack(folder: Path) -> Iterator[Stack]:
+    """Everything up on an empty disk; what is left of it is removed at the end."""
+    tag = built()
+    state = folder / "state"
+    (state / "secrets").mkdir(parents=True)
+    (state / "secrets" / "collector_api_key").write_text(KEY)
+    ports = {name: free_port() for name in long_lived()}
+    (folder / "containers.conf").write_text(_ENGINE)
+    variables = {
+        **os.environ,
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+        "COMPOSE": f"{sys.executable} {HERE / 'podman_compose.py'}",
+        "COMPOSE_FILE": f"{FILE}:{HERE / 'stand-ins.yaml'}",
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "EXPECTED_SERVICES": " ".join(SERVICES),
+        "STATE": str(state),
+        "IMAGES": IMAGES,
+        **{f"{name.upper()}_PORT": str(port) for name, port in ports.items()},
+    }
+    try:
+        answer = _printed(variables, "up", "--no-build", "--image-tag", tag)
+        yield Stack(variables, ports, state, answer)
+    finally:
+        _printed(variables, "down", "--volumes")
+
+
+def _printed(variables: dict[str, str], *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.compose", *arguments],
+        cwd=ROOT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LONGEST_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr[-8000:]
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def built() -> str:
+    """The tag of the images of this tree; those that are there already are not built again."""
+    tag = _content_tag()
+    for name in _OURS:
+        dockerfile = ROOT / ("ml/Dockerfile" if name == "training" else f"apps/{name}/Dockerfile")
+        _build(f"{IMAGES}/{name}:{tag}", dockerfile, ROOT)
+    _build(f"{IMAGES}/stand-ins:{tag}", HERE / "Dockerfile", HERE)
+    return tag
+
+
+def _content_tag() -> str:
+    """Twelve hex digits of the paths and bytes of every file that a build can copy."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
+    where = [
+        "apps",
+        "ml",
+        "requirements",
+        "scripts",
+        "tools/go.*",
+        "tests/compose/Dockerfile",
+        "tests/compose/postgres",
+    ]
+    done = subprocess.run([*listed, *where], cwd=ROOT, capture_output=True, text=True, check=True)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in done.stdout.split("\0") if (ROOT / path).is_file()):
+        content = (ROOT / path).read_bytes()
+        digest.update(f"{path} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _build(image: str, dockerfile: Path, folder: Path) -> None:
+    """By buildah, whose images podman has too; without rights to make a mount it still works."""
+    there = subprocess.run(["podman", "image", "exists", image], check=False)
+    if there.returncode == 0:
+        return
+    certificates = ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
+    options = ["--isolation", "chroot", "--layers", "--quiet", *certificates, "--file", str(dockerfile)]
+    subprocess.run(["buildah", "bud", *options, "--tag", image, str(folder)], check=True, capture_output=True)
