@@ -15,10 +15,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Options of `make demo`, each handed on only when it is set.
 DEMO_OPTIONS = $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(EVENTS),--events '$(EVENTS)') \
 	$(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(CURRENCY),--currency '$(CURRENCY)') \
-	$(if $(PORT_OFFSET),--port-offset '$(PORT_OFFSET)') $(foreach m,$(MAP),--map '$(m)') \
+	$(if $(PORT_OFFSET),--port-offset '$(PORT_OFFSET)') $(if $(PACKAGE),--package '$(PACKAGE)') $(foreach m,$(MAP),--map '$(m)') \
 	$(foreach a,$(ALLOW),--allow '$(a)')
 
-.PHONY: help setup tools demo test test-system test-cluster soak soak-cluster check lint format lock accuracy clean
+.PHONY: help setup tools demo compose compose-down test test-system console-pictures test-compose test-cluster soak soak-compose soak-cluster check lint format scan audit sbom terraform terraform-lock lock accuracy notebooks clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,8 @@ help: ## This list
 	@echo '       MAP="quantity=Qty price=Cost"   columns whose names cannot be guessed, as field=column'
 	@echo '       TIMEZONE=Europe/London          how to read times without a zone (else the shop zone, and it says so)'
 	@echo '       CURRENCY=EUR ALLOW="one-month"  what the file does not say; which file checks to pass over'
-	@echo '  make demo PORT_OFFSET=100            other ports: 8100 to 8103 and 5100'
+	@echo '  make demo PACKAGE=base               of the offer: base, collect (the default) or operate'
+	@echo '  make demo PORT_OFFSET=100            other ports: 8100 to 8104 and 5100'
 	@echo '  make demo FRESH=1                    forgets what an earlier demo kept'
 
 setup: $(READY) ## The locked dependencies, in ./.venv
@@ -56,9 +57,15 @@ $(GO_TOOLS): tools/go.mod tools/go.sum tools/schemas.sum scripts/schemas.py $(wi
 demo: $(READY) ## The whole loop: events, forecast, decision, promotion, revert, drift
 	@exec $(BIN)/python -m scripts.demo $(DEMO_OPTIONS)
 
+compose: $(READY) ## The whole platform in containers, by Docker Compose; NEWEST=1 releases this checkout there
+	@exec $(BIN)/python -m scripts.compose up $(if $(NEWEST),--newest)
+
+compose-down: $(READY) ## Stop it; FORGET=1 also removes its data and secrets
+	@exec $(BIN)/python -m scripts.compose down $(if $(FORGET),--volumes)
+
 # Before Python 3.14 counting branches makes everything a third slower, so it is asked for where the number counts.
 test: $(READY) $(GO_TOOLS) ## All tests that need no system package; COVERAGE=1 asserts that of branches
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not system and not cluster and not soak' $(if $(COVERAGE),--cov --cov-report=term)
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not system and not compose and not cluster and not soak' $(if $(COVERAGE),--cov --cov-report=term)
 
 # A venv of its own with the locked libraries of one extra.
 .venv/%/.ready: requirements/%.txt | $(READY)
@@ -68,15 +75,26 @@ test: $(READY) $(GO_TOOLS) ## All tests that need no system package; COVERAGE=1 
 	"$$uv" pip sync -q --python .venv/$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
-test-system: $(READY) $(GO_TOOLS) .venv/spark/.ready ## Tests with Debian's Prometheus, Chromium and Java (installs them)
+test-system: $(READY) $(GO_TOOLS) .venv/spark/.ready .venv/notebooks/.ready ## Tests with Debian's Prometheus, Chromium and Java (installs them)
 	tests/system/install
 	$(BIN)/pytest -m 'system and not soak'
+
+console-pictures: $(READY) ## The pictures of docs/console.md, anew
+	CONSOLE_PICTURES=docs/console $(BIN)/pytest -q -m system -k picture tests/system/test_console_pictures.py
+
+test-compose: $(READY) .venv/podman-compose/.ready ## The platform of `make compose` on podman (installs it), used and killed
+	tests/compose/install
+	$(BIN)/pytest -m 'compose and not soak'
 
 test-cluster: $(READY) $(GO_TOOLS) ## Tests on the Kubernetes that KUBECONFIG names
 	$(BIN)/pytest -m 'cluster and not soak'
 
 soak: $(READY) $(GO_TOOLS) ## The long campaigns whole: kills, flips, repeats
-	$(BIN)/pytest -m 'soak and not cluster'
+	$(BIN)/pytest -m 'soak and not compose and not cluster'
+
+soak-compose: $(READY) .venv/podman-compose/.ready ## The same, and each of its containers killed
+	tests/compose/install
+	$(BIN)/pytest -m 'compose'
 
 soak-cluster: $(READY) $(GO_TOOLS) ## The long campaigns on the Kubernetes that KUBECONFIG names
 	$(BIN)/pytest -m 'soak and cluster'
@@ -93,7 +111,30 @@ format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-IMAGES := collector forecast decision console training spark bench dev
+scan: $(READY) $(GO_TOOLS) .venv/scan/.ready ## Terraform, manifests and Dockerfiles by checkov, every file by detect-secrets
+	$(BIN)/python -m scripts.scan
+
+audit: .venv/scan/.ready ## Known vulnerabilities in the locked packages; asks the package index
+	for lock in $(filter-out requirements/uv.txt,$(wildcard requirements/*.txt)); do echo "audit: $$lock" >&2; \
+	.venv/scan/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit; done
+
+sbom: $(READY) ## CycloneDX of every image's locked libraries, as one JSON object on stdout
+	@$(BIN)/python -m scripts.sbom
+
+TOFU ?= $(shell command -v tofu || command -v terraform)
+LOCK := terraform/.terraform.lock.hcl
+terraform: ## Format and types of terraform/ by OpenTofu or Terraform, which fetches the provider that the lock names
+	@test -n '$(TOFU)' || { echo 'Neither tofu nor terraform is installed' >&2; exit 1; }
+	'$(TOFU)' -chdir=terraform fmt -check -diff
+	@test -f $(LOCK) || { echo '$(LOCK) is missing: run make terraform-lock and commit it' >&2; exit 1; }
+	'$(TOFU)' -chdir=terraform init -backend=false -input=false -lockfile=readonly
+	'$(TOFU)' -chdir=terraform validate
+
+terraform-lock: ## Hashes of the provider for every machine that runs it; asks the provider registry
+	@test -n '$(TOFU)' || { echo 'Neither tofu nor terraform is installed' >&2; exit 1; }
+	'$(TOFU)' -chdir=terraform providers lock -platform=linux_amd64 -platform=linux_arm64 -platform=darwin_arm64
+
+IMAGES := collector forecast decision console oncall training spark bench notebooks scan dev
 lock: $(READY) ## Lock every extra with hashes after a change in pyproject.toml
 	@uv=$$(command -v uv || echo .venv/uv/bin/uv); for image in $(IMAGES); do echo "lock: $$image" >&2; \
 	"$$uv" pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
@@ -102,5 +143,8 @@ lock: $(READY) ## Lock every extra with hashes after a change in pyproject.toml
 accuracy: .venv/bench/.ready ## Forecasts beside those of libraries, written to docs/accuracy.md; DATA=folder of panels
 	.venv/bench/bin/python -W ignore -m benchmarks.accuracy $(if $(DATA),--data '$(DATA)')
 
+notebooks: .venv/notebooks/.ready ## Run the notebooks anew, in place
+	cd notebooks && for each in *.ipynb; do PYTHONPATH=.. ../.venv/notebooks/bin/jupyter-execute --inplace "$$each" || exit; done
+
 clean: ## Remove what the targets made: .venv, .bin, .demo and caches
-	rm -rf .venv .bin .demo .accuracy .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .bin .demo .compose .accuracy .mypy_cache .pytest_cache .ruff_cache .hypothesis

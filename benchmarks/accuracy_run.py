@@ -159,7 +159,7 @@ class Run:
         file = self.cache / found.name.replace("/", "-") / name
         if not file.exists():
             part = file.with_suffix(".part.npz")
-            np.savez_compressed(part, **make())
+            np.savez_compressed(part, allow_pickle=False, **make())
             part.replace(file)
         with np.load(file) as arrays:
             return dict(arrays)

@@ -24,13 +24,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import psutil
 from pg8000.native import Connection
 
 from ml.event_store import Inbox, Row, rows_of
 from ml.events import Event
 from ml.postgresql_inbox import COPY, SENT, PostgresqlInbox, copy_text, insertion, session
 from tests.apps.collector.senders import PSEUDONYM_KEY
-from tests.apps.process import listener, running
+from tests.apps.process import Process, listener, running
 from tests.postgresql import OWNER, Server, postgresql
 
 KEY = "benchmark-of-16-characters"
@@ -38,6 +39,7 @@ SENDERS = 8
 PREPARED_EVENTS = 24_000
 """Made before the clock starts, per sender, so that the clock sees only the sending."""
 ID_LENGTH = 32
+SLOWEST_START_SECONDS = 120.0
 
 
 def event(event_id: str) -> dict[str, Any]:
@@ -124,8 +126,8 @@ def _plain(port: int) -> socket.socket:
 
 
 @contextmanager
-def collector(inbox: str) -> Iterator[int]:
-    """The service as a process; its port."""
+def collector(inbox: str) -> Iterator[Process]:
+    """The service as a process."""
     variables = {
         "COLLECTOR_INBOX": inbox,
         "COLLECTOR_API_KEY": KEY,
@@ -133,7 +135,7 @@ def collector(inbox: str) -> Iterator[int]:
         "COLLECTOR_LOG_LEVEL": "warning",
     }
     with listener() as bound, running("apps.collector", variables, bound) as process:
-        yield process.port
+        yield process
 
 
 def request(body: bytes) -> bytes:
@@ -155,7 +157,7 @@ def answer_of(file: Any) -> tuple[int, bytes]:
 def send_batches(port: int, size: int, seconds: float, results: Any) -> None:
     """A process with eight connections that send as fast as they are answered; puts (events, seconds)."""
     mark = b"#" * ID_LENGTH
-    template = request(json.dumps([event(mark.decode()) for _ in range(size)], "s").encode()).split(mark)
+    template = request(json.dumps([event(mark.decode()) for _ in range(size)]).encode()).split(mark)
     bodies = [[_filled(template) for _ in range(PREPARED_EVENTS // size)] for _ in range(SENDERS)]
     acknowledged = [0] * SENDERS
     started = time.perf_counter()
@@ -185,29 +187,37 @@ def _filled(template: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def over_http(inbox: str, size: int, seconds: float, stored: Callable[[], int]) -> float:
-    """Acknowledged events a second; every one of them is in the store."""
-    with collector(inbox) as port:
+def over_http(inbox: str, size: int, seconds: float, stored: Callable[[], int]) -> dict[str, float]:
+    """Acknowledged events a second, every one of them in the store, and the collector's processor time for one."""
+    with collector(inbox) as process:
+        before = processor_seconds(process)
         context = multiprocessing.get_context("spawn")
         results = context.Queue()
-        sender = context.Process(target=send_batches, args=(port, size, seconds, results))
+        sender = context.Process(target=send_batches, args=(process.port, size, seconds, results))
         sender.start()
-        events, took = results.get()
+        events, took = results.get(timeout=seconds + SLOWEST_START_SECONDS)
         sender.join()
+        spent = processor_seconds(process) - before
         if stored() != events:
             raise SystemExit(f"{events} events were acknowledged and {stored()} are stored")
-    return float(events / took)
+    return {"http": events / took, "collector_microseconds": spent / events * 1e6}
+
+
+def processor_seconds(process: Process) -> float:
+    """What a process has used so far."""
+    spent = psutil.Process(process.popen.pid).cpu_times()
+    return spent.user + spent.system
 
 
 def latencies(inbox: str, rate: int, seconds: float) -> dict[str, float]:
     """Milliseconds from the time a single event was due until its answer, at an even rate."""
     taken: list[float] = []
     refused: list[int] = []
-    with collector(inbox) as port:
+    with collector(inbox) as process:
         begin = time.perf_counter() + 0.5
 
         def send(number: int) -> None:
-            with _plain(port) as connection, connection.makefile("rb") as file:
+            with _plain(process.port) as connection, connection.makefile("rb") as file:
                 for turn in range(number, int(rate * seconds), SENDERS * 4):
                     body = request(json.dumps(event(uuid4().hex)).encode())
                     due = begin + turn / rate
@@ -240,11 +250,11 @@ def compare(store: str, size: int, options: argparse.Namespace, server: Server |
         if server is not None:
             told = bare_postgresql(server, size, options.seconds)
             url = str(server.new_inbox())
-            told["http"] = over_http(url, size, options.seconds, PostgresqlInbox(server.url).count)
+            told |= over_http(url, size, options.seconds, PostgresqlInbox(server.url).count)
         else:
             told = bare_sqlite(folder, size, options.seconds)
             path = folder / f"{uuid4().hex}.sqlite"
-            told["http"] = over_http(str(path), size, options.seconds, lambda path=path: Inbox(path).count())
+            told |= over_http(str(path), size, options.seconds, Inbox(path).count)
         rounds.append({name: round(value) for name, value in told.items()} | {"load": os.getloadavg()[0]})
     ratios = [each["http"] / each["bare_script"] for each in rounds]
     return {

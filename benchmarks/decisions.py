@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -51,7 +52,7 @@ def main() -> int:
     orders = plan_portfolio(demands, economics, budget).order_units.tolist()
     categories = [str(i % 50) for i in range(len(rows))]
     joint, _ = _timed(lambda: total_profit(demands, categories, economics, orders, Dependence(0.05, 0.05)))
-    scenario = [_timed(lambda i=i: _scenario(demands[i], numbers, i))[0] for i in range(100)]
+    scenario = [_timed(partial(_scenario, demands[i], numbers, i))[0] for i in range(100)]
     forecasts = _forecasts(rows, categories)
     asked = PortfolioRequest(budget_cents=budget, economics=Numbers(**given))
     whole = [_timed(lambda: decide_portfolio(forecasts, asked, Defaults()))[0] for _ in range(options.runs)]

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -26,6 +27,7 @@ from ml.data_gate.check import closed
 from ml.data_gate.gate import OF_RECENT
 from ml.data_gate.recent import Recent, recent_of
 from ml.data_gate.settings import QualitySettings
+from ml.drift.occasions import easter
 from ml.file_checks import ALLOWABLE
 from ml.ingest import accepted_events
 from ml.progress import silent
@@ -85,9 +87,14 @@ def _real() -> Iterator[tuple[str, list[Shop]]]:
     ):
         path = DATA / name / "events.parquet"
         if path.exists():
-            options = {"mapping": {}, "timezone": zone, "currency": None, "allow": frozenset(ALLOWABLE)}
+            options: dict[str, Any] = {
+                "mapping": {},
+                "timezone": zone,
+                "currency": None,
+                "allow": frozenset(ALLOWABLE),
+            }
             settings, now = MlSettings(shop_zone=zone), datetime.now(UTC)
-            taken = accepted_events(path, settings, now=now, progress=silent, **options)  # type: ignore[arg-type]
+            taken = accepted_events(path, settings, now=now, progress=silent, **options)
             whole = lake_rows(
                 _sources(taken.filter(pl.col("occurred_at") < datetime(2018, 8, 25, tzinfo=UTC))), zone
             )
@@ -196,7 +203,7 @@ def _british_holidays() -> tuple[date, ...]:
     """Bank holidays of England, Easter from Good Friday to Monday, and the days between Christmas and New Year."""
     found = [date(2011, 4, 29)]
     for year in (2009, 2010, 2011):
-        found += [_easter(year) + timedelta(days=shift) for shift in (-2, -1, 0, 1)]
+        found += [easter(year) + timedelta(days=shift) for shift in (-2, -1, 0, 1)]
         found += [date(year, 12, day) for day in range(23, 32)] + [
             date(year + 1, 1, day) for day in range(1, 5)
         ]
@@ -210,20 +217,7 @@ def _brazilian_holidays() -> tuple[date, ...]:
     fixed = ((1, 1), (4, 21), (5, 1), (9, 7), (10, 12), (11, 2), (11, 15), (12, 25))
     found = [date(year, month, day) for year in (2016, 2017, 2018) for month, day in fixed]
     moving = (-48, -47, -46, -2, 0, 60)
-    return tuple(found + [_easter(year) + timedelta(days=shift) for year in (2017, 2018) for shift in moving])
-
-
-def _easter(year: int) -> date:
-    """Easter Sunday of the Gregorian calendar (Meeus, Astronomical Algorithms, chapter 8)."""
-    a, (b, c) = year % 19, divmod(year, 100)
-    d, e = divmod(b, 4)
-    g = (8 * b + 13) // 25
-    h = (19 * a + b - d - g + 15) % 30
-    i, k = divmod(c, 4)
-    m = (32 + 2 * e + 2 * i - h - k) % 7
-    n = (a + 11 * h + 22 * m) // 451
-    month, day = divmod(h + m - 7 * n + 114, 31)
-    return date(year, month, day + 1)
+    return tuple(found + [easter(year) + timedelta(days=shift) for year in (2017, 2018) for shift in moving])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """CPU time of a request beside `mlflow models serve`: `python -m benchmarks.serving --runs 5`.
 
-The same booster and the same products in one run: MLflow gets a row of features, the forecast service a history
-(live) or an id (from the snapshot), a bare ASGI route nothing. CPU time is of the whole process tree, divided by the
-requests that it answered; servers take turns and the median of the runs counts, so load of others on the machine
-meets all alike. One JSON object on stdout; exit code 1 when a bar was missed.
+The same booster and the same products in one run, one in each request: MLflow gets a row of features and gives a
+number; as a pyfunc (`benchmarks.history_model`) it gets a history and gives the whole forecast, as the service does
+live; the service gets an id (from the snapshot), a bare ASGI route nothing. CPU time is of the whole process tree,
+divided by the requests that it answered; servers take turns and the median of the runs counts, so load of others on
+the machine meets all alike. One JSON object on stdout; exit code 1 when a bar was missed.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +53,8 @@ def _asks(rig: Rig, stack: ExitStack) -> dict[str, Ask]:
     ours = server("forecast", rig.forecast(), "/ready")
     counting = server("counting", rig.forecast(FORECAST_SERVED_STORE=str(rig.folder / "served")), "/ready")
     return {
-        "mlflow": (server("mlflow", rig.mlflow(), "/ping"), rig.invocations()),
+        "mlflow": (server("mlflow", rig.mlflow("mlflow"), "/ping"), rig.invocations()),
+        "mlflow_pyfunc": (server("pyfunc", rig.mlflow("pyfunc"), "/ping"), rig.histories()),
         "live": (ours, rig.live()),
         "live_counted": (counting, rig.live()),
         "snapshot": (ours, rig.asked()),
@@ -60,20 +63,23 @@ def _asks(rig: Rig, stack: ExitStack) -> dict[str, Ask]:
     }
 
 
-def compare(asks: Mapping[str, Ask], runs: int, requests: int) -> dict:
-    """Median CPU microseconds of a request by name, each a share of MLflow's, and resident MiB of the service."""
+def compare(asks: Mapping[str, Ask], runs: int, requests: int) -> dict[str, Any]:
+    """Median CPU microseconds of a request by name, each a share of MLflow's two, and resident MiB of the service."""
     for server, sent in asks.values():
         _cpu_seconds(server, sent, 50)  # warm
     spent: dict[str, list[float]] = {name: [] for name in asks}
     for _ in range(runs):
         for name, (server, sent) in asks.items():
-            count = requests // 10 if name == "mlflow" else requests
+            count = requests // 10 if name.startswith("mlflow") else requests
             spent[name].append(1e6 * _cpu_seconds(server, sent, count) / count)
     micros = {name: round(median(each), 1) for name, each in spent.items()}
     server = asks["live"][0]
     return {
         "cpu_microseconds": micros,
-        "share_of_mlflow": {name: round(each / micros["mlflow"], 4) for name, each in micros.items()},
+        **{
+            f"share_of_{base}": {name: round(each / micros[base], 4) for name, each in micros.items()}
+            for base in ("mlflow", "mlflow_pyfunc")
+        },
         "resident_mib": round(server.resident_bytes() / 2**20, 1),
         "server": server,
     }
@@ -92,7 +98,7 @@ def batches(rig: Rig, server: Server, runs: int) -> dict[str, float]:
     }
 
 
-def missed(told: Mapping) -> list[str]:
+def missed(told: Mapping[str, Any]) -> list[str]:
     """Names of the bars that were not met."""
     share = told["share_of_mlflow"]
     bars = {

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 import lightgbm
@@ -18,6 +19,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from benchmarks import history_model
 from benchmarks.load_client import request_bytes
 from ml import planned
 from ml.bundle import unpack
@@ -28,6 +30,7 @@ from tests.apps.forecast.store import Shop, stored_catalogue
 
 CANDIDATE = "lightgbm_tweedie"
 START_SECONDS = 120.0
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,11 @@ class Rig:
     def build(cls, folder: Path, products: int) -> "Rig":
         """Train, forecast and store both forms."""
         shop = stored_catalogue(folder / "store", products, CANDIDATE)
-        shop.write_snapshot()
+        snapshot = shop.write_snapshot()
         bundle = unpack(ModelStore(shop.root).get_bundle(shop.model_sha256), shop.model_sha256)
-        booster = lightgbm.Booster(model_str=bundle.predictor.model.state()["trees"])
+        booster = lightgbm.Booster(model_str=str(bundle.predictor.model.state()["trees"]))
         mlflow.lightgbm.save_model(booster, str(folder / "mlflow"))
+        history_model.save(folder / "pyfunc", shop.root / "bundles" / f"{shop.model_sha256}.tar", snapshot)
         rows = planned.build(shop.history, category_totals(shop.history), None)
         return cls(folder, shop, booster, rows)
 
@@ -75,17 +79,25 @@ class Rig:
         )
         return [request_bytes("/invocations", json.dumps(body).encode()) for body in bodies]
 
+    def histories(self) -> list[bytes]:
+        """The same histories as `live`, as MLflow's pyfunc takes them."""
+        bodies = ({"dataframe_records": [self.sent(row)]} for row in range(200))
+        return [request_bytes("/invocations", json.dumps(body).encode()) for body in bodies]
+
     def forecast(self, **variables: str) -> tuple[Sequence[str], Mapping[str, str]]:
         """Command and variables of our service, with its log and all it does around an answer."""
         return ("-m", "apps.forecast"), {**self.shop.variables(), **variables}
 
-    def mlflow(self) -> tuple[Sequence[str], Mapping[str, str]]:
-        """Command of MLflow's own server, one worker in this environment."""
-        options = ("--model-uri", str(self.folder / "mlflow"), "--env-manager", "local", "--workers", "1")
-        return ("-m", "mlflow", "models", "serve", *options, "--host", "127.0.0.1"), {}
+    def mlflow(self, model: str) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Command of MLflow's own server for `mlflow` (the booster) or `pyfunc`, one worker in this environment."""
+        options = ("--model-uri", str(self.folder / model), "--env-manager", "local", "--workers", "1")
+        return ("-m", "mlflow", "models", "serve", *options, "--host", "127.0.0.1"), {"PYTHONPATH": str(ROOT)}
 
 
-BARE = (("-m", "uvicorn", "benchmarks.bare_route:app", "--no-access-log"), {})
+BARE: Final[tuple[Sequence[str], Mapping[str, str]]] = (
+    ("-m", "uvicorn", "benchmarks.bare_route:app", "--no-access-log"),
+    {},
+)
 
 
 @dataclass(frozen=True)
@@ -147,4 +159,4 @@ def _wait(port: int, path: str, popen: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.HTTPError:
             time.sleep(0.05)
-    raise RuntimeError(f"{popen.args} is not ready; its log says why")
+    raise RuntimeError(f"{popen.args!r} is not ready; its log says why")

@@ -34,7 +34,7 @@ Rows = NDArray[np.intp]
 INTERVAL: Final = 80
 """Per cent between the two outer quantiles that are compared."""
 
-TREES: Final = {
+TREES: Final[dict[str, Any]] = {
     "n_estimators": 300,
     "learning_rate": 0.04,
     "num_leaves": 31,
@@ -71,7 +71,11 @@ def _averages(past: History, rows: Rows) -> dict[str, Told]:
     return {name: Told(point[rows]) for name, point in points.items()}
 
 
-_AVERAGES: Final = {"naive": Naive, "seasonal_naive": SeasonalNaive, "ma3": MovingAverage}
+_AVERAGES: Final[dict[str, type[Naive | SeasonalNaive | MovingAverage]]] = {
+    "naive": Naive,
+    "seasonal_naive": SeasonalNaive,
+    "ma3": MovingAverage,
+}
 
 
 def _smoothing(past: History, rows: Rows) -> dict[str, Told]:

@@ -19,6 +19,10 @@ class Client:
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._portal.call(partial(self._client.request, method, path, **options))
 
+    def forget(self) -> None:
+        """Lose every cookie."""
+        self._client.cookies.clear()
+
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
 

@@ -8,12 +8,17 @@ from ml.group_forecasts import group_forecasts
 from tests.apps.forecast.store import Shop, stored_shop
 from tests.apps.process import listener, running
 
+TOLD = [
+    {"month": "2025-11", "model_version": 2, "mean": 3.5, "p10": 0, "p90": 9},
+    {"month": "2025-12", "model_version": 3, "mean": 4.25, "p10": 1, "p90": 10},
+]
+
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A stored model that mixes others, and its snapshot."""
     shop = stored_shop(tmp_path_factory.mktemp("store"), "mix")
-    shop.write_snapshot(groups=group_forecasts)
+    shop.write_snapshot(groups=group_forecasts, told={"P0003": TOLD})
     return shop
 
 

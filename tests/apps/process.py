@@ -6,7 +6,7 @@ import select
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryFile
@@ -44,8 +44,12 @@ def listener() -> socket.socket:
 
 
 @contextmanager
-def running(module: str, variables: Mapping[str, str], bound: socket.socket) -> Iterator[Process]:
+def running(
+    module: str, variables: Mapping[str, str], bound: socket.socket, within: Sequence[str] = ()
+) -> Iterator[Process]:
     """`python -m module` on the listening socket, from its readiness line on; killed at the end.
+
+    `within` is a command that ends by becoming the one that follows it.
 
     Output goes to files: nobody empties a pipe while the test asks, and a full one would stop the service.
     """
@@ -54,7 +58,7 @@ def running(module: str, variables: Mapping[str, str], bound: socket.socket) -> 
     descriptors = {"LISTEN_FD": bound.fileno(), "PARENT_PIPE_FD": parent_read, "READY_FD": ready_write}
     with TemporaryFile() as output, TemporaryFile() as errors:
         popen = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [*within, sys.executable, "-m", module],
             env={
                 "PATH": os.environ["PATH"],
                 **{name: str(fd) for name, fd in descriptors.items()},

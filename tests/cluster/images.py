@@ -19,8 +19,8 @@ from tests.cluster.model_store import DOCKERFILE
 
 SERVICES = ("collector", "console", "decision", "forecast")
 PROJECT = "purchase-prediction"
-_TRAINING = "training"
-_STORE = "purchase-prediction-test/model-store"
+_TRAINING, _NEVER_RUN = "training", "oncall"
+_STAND_INS = "purchase-prediction-test"
 
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -29,30 +29,36 @@ _TEST_BED = ROOT.parent / "shared" / "cluster" / "cluster"
 
 
 def built(registry: str) -> str:
-    """The tag under which every service's image is in the registry, and one that stands for training's.
+    """The tag under which the images of every service and of training are in the registry.
 
-    No workflow runs on the bed and training's image is large; what is asked of it is only whether it is there.
+    No alarm is answered on the bed; what is asked of the image of `oncall` is only whether it is there.
     """
     tag = content_tag(_context())
     for service in SERVICES:
         _build(registry, f"{PROJECT}/{service}", tag, ROOT / "apps" / service / "Dockerfile", ROOT)
+    _build(registry, f"{PROJECT}/{_TRAINING}", tag, ROOT / "ml" / "Dockerfile", ROOT)
     with httpx.Client(base_url=f"http://{registry}/v2", timeout=30) as http:
-        _copy(http, f"{PROJECT}/forecast", f"{PROJECT}/{_TRAINING}", tag)
+        _copy(http, f"{PROJECT}/forecast", f"{PROJECT}/{_NEVER_RUN}", tag)
     return tag
 
 
 def store_image(registry: str) -> str:
     """The image of the model store that stands for S3."""
-    tag = content_tag([DOCKERFILE])
-    _build(registry, _STORE, tag, DOCKERFILE, DOCKERFILE.parent)
-    return f"{registry}/{_STORE}:{tag}"
+    return stand_in(registry, "model-store", DOCKERFILE)
+
+
+def stand_in(registry: str, name: str, dockerfile: Path) -> str:
+    """The image of what stands for a service of the platform, made from the folder of its Dockerfile."""
+    tag = content_tag([dockerfile])
+    _build(registry, f"{_STAND_INS}/{name}", tag, dockerfile, dockerfile.parent)
+    return f"{registry}/{_STAND_INS}/{name}:{tag}"
 
 
 def relabelled(registry: str, tag: str, label: str) -> str:
     """A new tag for all images: the same layers, another image id."""
     renamed = f"{tag}-{label}"
     with httpx.Client(base_url=f"http://{registry}/v2", timeout=30) as http:
-        for name in (*SERVICES, _TRAINING):
+        for name in (*SERVICES, _TRAINING, _NEVER_RUN):
             _relabel(http, f"{PROJECT}/{name}", tag, renamed)
     return renamed
 
@@ -72,7 +78,8 @@ def _context() -> list[Path]:
     def inside(folder: str) -> Iterator[Path]:
         return (p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
 
-    return sorted(file for folder in ("apps", "ml", "requirements") for file in inside(folder))
+    copied = (file for folder in ("apps", "ml", "requirements", "scripts") for file in inside(folder))
+    return sorted([*copied, ROOT / "tools" / "go.mod", ROOT / "tools" / "go.sum"])
 
 
 def _build(registry: str, name: str, tag: str, dockerfile: Path, folder: Path) -> None:

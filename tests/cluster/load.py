@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
+from tests.cluster.keys import HEADERS
+
 TIMEOUT_SECONDS = 5.0
 _SHOWN = 20
 
@@ -50,7 +52,8 @@ class Connection:
         """The model version of the answer, and whether the connection may be used again."""
         kept = "keep-alive" if keep else "close"
         target = f"{address.path}?{address.query}"
-        lines = f"GET {target} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: {kept}\r\n\r\n"
+        shown = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        lines = f"GET {target} HTTP/1.1\r\nHost: {address.netloc}\r\n{shown}Connection: {kept}\r\n\r\n"
         self.writer.write(lines.encode())
         await self.writer.drain()
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -9,6 +9,7 @@ import httpx
 
 from scripts.release_file import Release
 from tests.cluster.bed import HERE
+from tests.cluster.keys import HEADERS
 from tests.cluster.pods import seconds_until
 from tests.cluster.repository import APPROVER, PROMOTER
 from tests.cluster.world import NODE_PORTS, World
@@ -77,7 +78,7 @@ def _answers(environment: str, wanted: Release) -> bool:
     """Whether kube-proxy leads the node port to the release already: it follows the pods a moment later."""
     port = NODE_PORTS[f"purchase-prediction-{environment}"]
     try:
-        answer = httpx.get(f"http://{HERE}:{port}/forecast?limit=1", trust_env=False)
+        answer = httpx.get(f"http://{HERE}:{port}/forecast?limit=1", headers=HEADERS, trust_env=False)
     except httpx.HTTPError:
         return False
     return bool(answer.headers.get("x-model-version") == str(wanted.model_version))

@@ -21,6 +21,11 @@ TRUNK = "main"
 
 _FOLDERS = ("environments", "argo", "policies")
 _REPOSITORY, _REGISTRY = "https://git.example.com/shop/purchase-prediction.git", "registry.example.com"
+_FORGE = {
+    "--forge=github": "--forge=gitea",
+    "signatures: true": "signatures: false",  # this bed builds its images itself
+    "- name: PROMOTE_FORGE\n            value: github": "- name: PROMOTE_FORGE\n            value: gitea",
+}
 # Not every provisioner of volumes lets a user without rights write, and there is no database: what the collector keeps
 # is no part of the story.
 _INBOX = {
@@ -49,7 +54,7 @@ class GiteaRepository:
         self.api(OWNER, "POST", "/user/repos", {"name": NAME, "default_branch": TRUNK})
         for account in (PROMOTER, APPROVER):
             self._repo(OWNER, "PUT", f"/collaborators/{account}", {"permission": "write"})
-        own = {_REPOSITORY: self.url, _REGISTRY: self.bed.registry, **_INBOX}
+        own = {_REPOSITORY: self.url, _REGISTRY: self.bed.registry, **_FORGE, **_INBOX}
         copy_environments(self.folder, own)
         self.git(OWNER, "init", "-q", "-b", TRUNK)
         self.git(OWNER, "add", ".")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.release_file import Release, edit, path_of
-from tests.cluster import argocd, images, model_store
+from tests.cluster import argocd, images, keys, model_store
 from tests.cluster.bed import PLATFORM, PRODUCTION, ROOT, STAGING, Bed
 from tests.cluster.models import Model, Models
 from tests.cluster.pods import Api, api, seconds_until
@@ -32,12 +32,26 @@ _KEYS = {
         {"sha256": "0" * 64, "source": "nobody", "environment": "staging", "roles": ["sender"]}
     )
 }
+_READER = {"api-key": keys.READER}
 _SECRETS = {
     "collector-api-key": _API_KEY,
     "collector-keys": _KEYS,
+    "console-api-key": _READER,
+    "console-oncall-key": _READER,
+    "console-forge": {"token": "a-token-for-the-tests-only"},
+    "console-argo": {"token": "a-token-for-the-tests-only"},
+    "console-sign-in": {
+        "session-key": "a-session-key-for-the-tests-only",
+        "client-id": "console",
+        "client-secret": "a-client-secret-for-the-tests-only",
+    },
+    "decision-forecast-key": _READER,
     "forecast-api-key": _API_KEY,
     "model-store": _STORE_KEY,
     "pseudonym-key": _PSEUDONYM_KEY,
+    "rate-limits": {
+        "url": "redis://rate-limits.purchase-prediction-platform:6379"
+    },  # there is none on the bed
 }
 
 
@@ -122,8 +136,13 @@ def _namespaces(store_image: str) -> None:
         kubectl("apply", "-k", str(ROOT / "argo" / "bootstrap" / environment))
     kubectl("create", "namespace", PLATFORM)
     for namespace in (STAGING, PRODUCTION):
-        kubectl("apply", "-f", "-", given=[_secret(namespace, *each) for each in _SECRETS.items()])
+        kubectl("apply", "-f", "-", given=[_secret(namespace, *each) for each in _secrets(namespace).items()])
     kubectl("apply", "-f", "-", given=model_store.manifests(store_image))
+
+
+def _secrets(namespace: str) -> dict[str, dict[str, str]]:
+    environment = namespace.removeprefix("purchase-prediction-")
+    return {**_SECRETS, "api-keys": {"keys.jsonl": keys.key_file(environment)}}
 
 
 def _policies(folder: Path) -> None:

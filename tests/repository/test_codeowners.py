@@ -20,6 +20,7 @@ SENSITIVE = (
     "policies",
     "requirements",
     "scripts",
+    "terraform",
     "tools",
 )
 LATER = {"/environments/staging/evidence/"}

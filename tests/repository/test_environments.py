@@ -130,7 +130,7 @@ def test_every_container_of_ours_runs_the_released_image(environment: str, tmp_p
 def test_a_release_needs_every_image_that_anything_runs_under_its_tag(environment: str) -> None:
     gated = images_of(f"environments/{environment}/kustomization.yaml")
     workflows = images_of("environments/platform/kustomization.yaml")["training"]
-    assert gated.keys() == {*SERVICES, "training"}
+    assert gated.keys() == {*SERVICES, "oncall", "training"}
     assert gated["training"] == workflows
 
 

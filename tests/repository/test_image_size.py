@@ -5,6 +5,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.repository.imports import ROOT
 from tests.repository.test_images import IMAGES, SERVICES, copied
@@ -15,8 +16,10 @@ GOMP_BYTES = 1_000_000  # Debian's libgomp1, in the forecast image
 
 def locked(image: str) -> list[str]:
     """Names of the packages in the lock that this interpreter takes."""
-    lines = (ROOT / "requirements" / f"{image}.txt").read_text()
-    return re.findall(r"^([a-z0-9-]+)==", lines, re.MULTILINE)
+    text = (ROOT / "requirements" / f"{image}.txt").read_text()
+    lines = re.findall(r"^([a-z0-9-]+==[^\\\n]+)", text, re.MULTILINE)
+    wanted = map(Requirement, lines)
+    return [each.name for each in wanted if each.marker is None or each.marker.evaluate()]
 
 
 def taken_out(image: str) -> list[str]:

@@ -1,6 +1,9 @@
 """Each Dockerfile copies exactly what its service imports, and installs exactly its extra."""
 
+import os
 import re
+import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -9,16 +12,23 @@ import pytest
 
 from tests.repository.imports import ROOT, closure, foreign, modules
 
-SERVICES = ("collector", "forecast", "decision", "console")
+SERVICES = ("collector", "forecast", "decision", "console", "oncall")
 IMAGES = {**{service: f"apps/{service}/Dockerfile" for service in SERVICES}, "training": "ml/Dockerfile"}
 # What an import name is called on the package index, where the two differ; standard library names are left out.
 DISTRIBUTION = {
+    "argon2": "argon2-cffi",
+    "jwt": "pyjwt",
     "prometheus_client": "prometheus-client",
     "pydantic_settings": "pydantic-settings",
     "yaml": "pyyaml",
 }
+FOUND_BY_ALEMBIC = {"oncall": ("ml.migrations.env", "apps.oncall.versions.oncall_0001")}
+"""Modules that are read by their path."""
+OWN_PROCESSES = {"console": ["apps.console.propose"]}
+"""What a service starts beside itself."""
 BROUGHT_BY_FASTAPI = {"pydantic", "pydantic_core", "starlette", "anyio"}
 CHOSEN_BY_UVICORN = {"uvloop", "httptools"}
+NAMED_IN_A_URL = {"oncall": {"pg8000"}}  # SQLAlchemy imports it
 
 
 def copied(dockerfile: Path) -> set[Path]:
@@ -39,7 +49,8 @@ def roots(image: str) -> list[str]:
     """The modules that an image's processes start from; training runs whatever command a workflow names."""
     if image == "training":
         return [name for name in modules() if name.partition(".")[0] in ("ml", "scripts")]
-    return [f"apps.{image}.main", f"apps.{image}.__main__"]
+    own = (*FOUND_BY_ALEMBIC.get(image, ()), *OWN_PROCESSES.get(image, ()))
+    return [f"apps.{image}.main", f"apps.{image}.__main__", *own]
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -59,7 +70,8 @@ def test_the_extra_lists_what_the_image_imports_and_nothing_else(service: str) -
         for name in foreign(closure(*roots(service)))
         if name not in sys.stdlib_module_names
     }
-    assert imported - BROUGHT_BY_FASTAPI == listed - CHOSEN_BY_UVICORN
+    named = NAMED_IN_A_URL.get(service, set())
+    assert imported - BROUGHT_BY_FASTAPI == listed - CHOSEN_BY_UVICORN - named
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -69,3 +81,30 @@ def test_an_image_runs_as_a_plain_user_from_its_hashed_lock(image: str) -> None:
     assert "--require-hashes" in text
     assert re.search(r"^USER \d+", text, re.MULTILINE)
     assert re.search(r"^(ENTRYPOINT|CMD) \[", text, re.MULTILINE), "the process is started without a shell"
+
+
+def compiled(image: str, folder: Path, modified: int, *, without: str = "") -> dict[str, bytes]:
+    """Bytecode that the image's own command makes of files that were changed at that time."""
+    for path in copied(ROOT / IMAGES[image]):
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        os.utime(copy, (modified, modified))
+    (command,) = re.findall(
+        r"^RUN python (-m compileall .+)$", (ROOT / IMAGES[image]).read_text(), re.MULTILINE
+    )
+    words = [sys.executable, *shlex.split(command.replace(without, ""))]
+    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    subprocess.run(words, cwd=folder, env=environment, check=True)
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*.pyc")}
+
+
+def test_the_same_commit_gives_the_same_bytecode_whenever_it_was_checked_out(tmp_path: Path) -> None:
+    option = "--invalidation-mode unchecked-hash "
+    first, again = (compiled("decision", tmp_path / str(at), at) for at in (1_700_000_000, 1_790_000_000))
+    assert first == again
+    assert len(first) > 20
+    timed = compiled("decision", tmp_path / "timed", 1_700_000_001, without=option)
+    assert timed.keys() == first.keys()
+    assert timed != first, "the option is what makes them equal"
+    assert all(option in (ROOT / file).read_text() for file in IMAGES.values())

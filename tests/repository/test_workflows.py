@@ -32,7 +32,7 @@ def test_actionlint_and_zizmor_find_nothing() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "command"),
     [
-        ("needs: [test, images, build]", "needs: [test, images, gone]", ACTIONLINT),
+        ("terraform, images, build]", "terraform, images, gone]", ACTIONLINT),
         ("runs-on: ubuntu-24.04", "runs-on: ubuntu-1804", ACTIONLINT),
         ("needs.images.outputs.changed !=", "needs.images.outputs.change !=", ACTIONLINT),
         ("run: make check", "run: echo '${{ github.event.pull_request.title }}'", ACTIONLINT),
@@ -230,8 +230,43 @@ def test_make_targets_of_steps_exist() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_dependabot_looks_where_actions_are() -> None:
-    (updates,) = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
-    assert updates["package-ecosystem"] == "github-actions"
-    folders = {str(path.parent.relative_to(ROOT)) for path in ACTIONS}
-    assert all(any(Path(f"/{folder}").match(each) for each in updates["directories"]) for folder in folders)
+UPDATES = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
+
+
+def test_dependabot_looks_where_something_is_pinned_and_waits_a_week() -> None:
+    files = {
+        "github-actions": [*ACTIONS],
+        "pip": [*(ROOT / "requirements").glob("*.txt")],
+        "gomod": [*(ROOT / "tools").rglob("go.mod")],
+        "docker": [ROOT / "ml" / "Dockerfile", *(ROOT / "apps").glob("*/Dockerfile")],
+        "terraform": [ROOT / "terraform" / "versions.tf"],
+    }
+    assert [each["package-ecosystem"] for each in UPDATES] == list(files)
+    for each in UPDATES:
+        assert each["cooldown"]["default-days"] >= 7
+        for path in files[each["package-ecosystem"]]:
+            folder = Path("/") / path.parent.relative_to(ROOT)
+            assert any(folder.match(pattern) for pattern in each["directories"]), path
+
+
+def test_somebody_looks_for_vulnerabilities_when_nothing_is_merged() -> None:
+    workflow = load(GITHUB / "workflows" / "scan.yaml")
+    assert workflow["on"]["schedule"]
+    assert {step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step} == {
+        "make audit",
+        "make scan",
+    }
+
+
+def test_an_image_is_tagged_after_it_has_a_list_of_its_parts_a_signature_and_a_provenance() -> None:
+    build = load(GITHUB / "workflows" / "images.yaml")["jobs"]["build"]
+    order = [step.get("uses", step.get("name", "")).split("@")[0] for step in build["steps"]]
+    wanted = [
+        "docker/build-push-action",
+        "anchore/sbom-action",
+        "Sign, and attest the SBOM",
+        "actions/attest",
+    ]
+    places = [order.index(each) for each in (*wanted, "Tag what is built, listed and signed")]
+    assert places == sorted(places)
+    assert build["permissions"]["attestations"] == "write"

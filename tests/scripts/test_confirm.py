@@ -18,6 +18,7 @@ from scripts.running.aliases import CHAMPION
 from scripts.running.confirm import Clock, NotServed, Patience, Wait, confirm, expected_of
 from scripts.running.kubernetes import ClusterUnavailable, NoAnswer, Pod
 from scripts.running.pods import Expected, look
+from tests.scripts.stored_rollouts import ABORTED, HEALTHY, stored
 from tests.scripts.world import World
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"
@@ -50,6 +51,7 @@ class FakeCluster:
 
     listed: list[Pod] = field(default_factory=lambda: [pod_of(name, n) for name in SERVICES for n in (1, 2)])
     answers: dict[str, bytes | Exception] = field(default_factory=dict)
+    stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     steps: list[Callable[["FakeCluster"], None]] = field(default_factory=list)
     looks: int = 0
 
@@ -66,6 +68,12 @@ class FakeCluster:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def objects(self, namespace: str, group: str, resource: str) -> list[dict[str, Any]]:
+        return self.stored.get(resource, [])
+
+    def create(self, namespace: str, group: str, resource: str, made: dict[str, Any]) -> bool:
+        raise NotImplementedError
 
     def close(self) -> None:
         pass
@@ -229,6 +237,56 @@ def test_an_api_server_that_is_away_for_a_moment_is_asked_again_and_one_that_sta
         wait_for(FakeCluster(steps=[away] * 100), timeout_seconds=20)
 
 
+ROLLED = replace(EXPECTED, rolled=frozenset({"forecast"}))
+
+
+@pytest.mark.parametrize(
+    ("release", "status", "text", "lasting"),
+    [
+        (
+            RELEASE,
+            {"phase": "Paused", "currentStepIndex": 1},
+            "rollout forecast is Paused, step 1 of 6",
+            False,
+        ),
+        (RELEASE, ABORTED, "rollout forecast was aborted: p95-seconds Failed", True),
+        (BEFORE, ABORTED, "rollout forecast was aborted", False),
+        (RELEASE, {}, "rollout forecast is not seen yet", False),
+    ],
+)
+def test_a_rollout_is_confirmed_at_its_end_and_one_that_gave_up_at_once_is_not(
+    release: Release, status: dict[str, Any], text: str, *, lasting: bool
+) -> None:
+    image = f"{PLACE}/forecast:{release.image_tag}"
+    cluster = FakeCluster(stored=stored(release, status, image=image))
+    (problem,) = look(cluster, ROLLED).problems
+    assert problem.text.startswith(text)
+    assert problem.lasting is lasting
+    cluster.stored = stored(release, HEALTHY, image=image)
+    assert look(cluster, ROLLED).problems == ()
+
+
+def test_pods_that_blue_green_keeps_for_a_way_back_are_nobodys() -> None:
+    """Only where the Rollout says so: without it they are old pods that serve."""
+    image = EXPECTED.images["forecast"]
+    kept = pod_of("forecast", image=f"{PLACE}/forecast:abc0000")
+    served = pod_of("forecast")
+    others = [pod_of(name) for name in SERVICES if name != "forecast"]
+    cluster = FakeCluster(
+        [*others, replace(served, name="forecast-5d6f-a"), replace(kept, name="forecast-0ld-b")]
+    )
+    cluster.stored = stored(RELEASE, HEALTHY | {"blueGreen": {"activeSelector": "5d6f"}}, image=image)
+    assert look(cluster, ROLLED).problems == ()
+    cluster.stored = stored(RELEASE, HEALTHY, image=image)
+    (problem,) = look(cluster, ROLLED).problems
+    assert "forecast-0ld-b runs" in problem.text
+
+
+def test_a_rollout_that_is_not_there_confirms_nothing() -> None:
+    (problem,) = look(FakeCluster(), ROLLED).problems
+    assert problem.text == "forecast has no Rollout"
+
+
 def test_hundreds_of_pods_one_of_which_is_wrong() -> None:
     cluster = FakeCluster([pod_of(name, n) for name in SERVICES for n in range(100)])
     cluster.answers["forecast-77"] = reported(model_version=11)
@@ -279,6 +337,20 @@ def test_what_is_expected_comes_from_the_manifests_and_the_evidence_on_the_trunk
     with temporary_copy(shop.forge.remote) as repository:
         expected = expected_of(repository, "production")
     assert expected == replace(EXPECTED, namespace="purchase-prediction-production")
+
+
+def test_rollouts_of_the_manifests_are_expected_and_their_pods_are_the_deployments(shop: World) -> None:
+    release_as_person(shop, "production", RELEASE)
+    path = "environments/production/kustomization.yaml"
+    line = "  - ../components/release\n"
+    text = (shop.git.read("main", path) or b"").decode()
+    shop.commit_as_person(
+        "canary", {path: text.replace(line, f"{line}  - ../components/rollout/canary\n").encode()}
+    )
+    with temporary_copy(shop.forge.remote) as repository:
+        expected = expected_of(repository, "production")
+    assert expected.images == EXPECTED.images
+    assert expected.rolled == {"decision", "forecast"}
 
 
 def test_after_a_revert_the_digests_are_those_of_the_promotion_that_had_brought_it(shop: World) -> None:

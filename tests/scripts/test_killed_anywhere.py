@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -132,12 +132,11 @@ def end_state(world: World) -> object:
     )
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_killed_after_every_side_effect_the_next_run_ends_the_same(tmp_path: Path, name: str) -> None:
-    prepare, act, expected = SCENARIOS[name]
-    start = World(tmp_path / "start")
-    prepare(start)
-    world = start.copied(tmp_path / "whole")
+def ends_the_same_after_every_effect(
+    start: World, folder: Path, act: Callable[[World], object], expected: int
+) -> None:
+    """Killed after each of the `expected` side effects and asked again; asked once more nothing is left to do."""
+    world = start.copied(folder / "whole")
     with Watched(world) as watched:
         act(world)
     assert len(watched.effects) == expected
@@ -146,12 +145,40 @@ def test_killed_after_every_side_effect_the_next_run_ends_the_same(tmp_path: Pat
         act(world)
     assert again.effects == []
     for point in range(len(watched.effects)):
-        world = start.copied(tmp_path / f"killed-{point}")
+        world = start.copied(folder / f"killed-{point}")
         with Watched(world, kill_after=point):
             child = in_a_child(lambda world=world: act(world))  # type: ignore[misc]
         assert end_of(child) == KILLED
         act(world)
         assert end_state(world) == whole, f"killed after effect {point}, {watched.effects[point]}"
+
+
+def ends_the_same_after_any_moment(
+    start: World, folder: Path, act: Callable[[World], object], moments: Iterable[float]
+) -> None:
+    """SIGKILL to the whole process group, after each of these shares of the time that it takes, and asked again."""
+    world = start.copied(folder / "whole")
+    began = time.monotonic()
+    act(world)
+    took, whole = time.monotonic() - began, end_state(world)
+    for attempt, moment in enumerate(moments):
+        world = start.copied(folder / f"{attempt}")
+        child = in_a_child(lambda world=world: act(world))  # type: ignore[misc]
+        time.sleep(moment * took)
+        os.killpg(child, signal.SIGKILL)
+        end_of(child)
+        world.forge = LocalForge(world.forge.directory, "promoter", clock=world.tick)
+        act(world)
+        assert end_state(world) == whole
+        assert len(open_proposals(world.forge, "local")) == 1
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_after_every_side_effect_the_next_run_ends_the_same(tmp_path: Path, name: str) -> None:
+    prepare, act, expected = SCENARIOS[name]
+    start = World(tmp_path / "start")
+    prepare(start)
+    ends_the_same_after_every_effect(start, tmp_path, act, expected)
 
 
 def test_a_forge_whose_creation_was_killed_is_created_by_the_next(tmp_path: Path) -> None:
@@ -182,20 +209,7 @@ def killed_before_command(point: int, forge: Path, tree: Path) -> None:
 
 def test_killed_with_all_its_children_at_any_moment_the_next_run_ends_the_same(tmp_path: Path) -> None:
     """SIGKILL to the whole process group: git dies in the middle of its own writes too."""
-    start = World(tmp_path / "start")
+    start, random_moments = World(tmp_path / "start"), random.Random(5)  # noqa: S311
     one_open(start)
-    world = start.copied(tmp_path / "whole")
-    began = time.monotonic()
-    open_one(world)
-    took, whole = time.monotonic() - began, end_state(world)
-    moments = random.Random(5)  # noqa: S311
-    for attempt in range(5):
-        world = start.copied(tmp_path / f"{attempt}")
-        child = in_a_child(lambda world=world: open_one(world))  # type: ignore[misc]
-        time.sleep(moments.uniform(0.2, 1.0) * took)
-        os.killpg(child, signal.SIGKILL)
-        end_of(child)
-        world.forge = LocalForge(world.forge.directory, "promoter", clock=world.tick)
-        open_one(world)
-        assert end_state(world) == whole
-        assert len(open_proposals(world.forge, "local")) == 1
+    moments = (random_moments.uniform(0.2, 1.0) for _ in range(5))
+    ends_the_same_after_any_moment(start, tmp_path, open_one, moments)

@@ -76,10 +76,14 @@ def hang(_: BaseHTTPRequestHandler) -> None:
 
 
 @contextmanager
-def api_server(answers: dict[str, Answer]) -> Iterator[Kubernetes]:
+def answering(answers: dict[str, Answer]) -> Iterator[int]:
+    """The port of a server that answers by path."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answers.get(self.path.partition("?")[0], say(404, {"kind": "Status", "message": self.path}))(self)
+
+        do_POST = do_GET  # noqa: N815 - the library's name
 
         def log_message(self, *_: object) -> None:
             pass
@@ -87,13 +91,21 @@ def api_server(answers: dict[str, Answer]) -> Iterator[Kubernetes]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    cluster = kubernetes_at(server.server_port)
     try:
-        yield cluster
+        yield server.server_port
     finally:
-        cluster.close()
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def api_server(answers: dict[str, Answer]) -> Iterator[Kubernetes]:
+    with answering(answers) as port:
+        cluster = kubernetes_at(port)
+        try:
+            yield cluster
+        finally:
+            cluster.close()
 
 
 def kubernetes_at(port: int) -> Kubernetes:
@@ -176,6 +188,34 @@ def test_an_api_server_that_is_not_there_or_hangs_is_named() -> None:
         cluster.get("shop", POD, "/model-info")
     with api_server({PODS: hang}) as slow, pytest.raises(ClusterUnavailable, match="in time"):
         slow.pods("shop")
+
+
+ROLLOUTS = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts"
+
+
+def objects(answers: dict[str, Answer]) -> list[dict[str, Any]]:
+    with api_server(answers) as cluster:
+        return cluster.objects("shop", "argoproj.io/v1alpha1", "rollouts")
+
+
+def test_objects_of_any_kind_are_listed_and_an_unknown_kind_has_none() -> None:
+    some = [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}, "x": "y" * 100_000}]
+    assert objects({ROLLOUTS: say(200, {"kind": "RolloutList", "items": some})}) == some
+    assert objects({}) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (say(403, FORBIDDEN), "rollouts of shop cannot be listed: .*no"),
+        (say(500, b"oops"), "cannot be listed: oops"),
+        (hang, "in time"),
+        (drip, "in time"),
+    ],
+)
+def test_objects_that_cannot_be_listed_are_not_none(answer: Answer, text: str) -> None:
+    with pytest.raises(ClusterUnavailable, match=text):
+        objects({ROLLOUTS: answer})
 
 
 @pytest.mark.parametrize("text", [None, "{}", "current-context: x\nclusters: []\ncontexts: []\n", "]"])

@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apps.forecast.figures import DeliveryReport
 from ml.errors import StoreUnavailable
+from ml.model_store import DELIVERY
 from scripts import promote_verbs
 from scripts.evidence.candidate import Models
 from scripts.history import repository
@@ -30,6 +34,7 @@ def outside_of(world: World) -> Outside:
         images=lambda: world.images,
         metrics=lambda _: world.metrics,
         cluster=FakeCluster,
+        keep_delivery=partial(world.store.put_report, DELIVERY),
     )
 
 
@@ -205,6 +210,24 @@ def test_an_approval_by_the_tool_is_for_the_local_forge_only(
     monkeypatch.setattr(promote_verbs, "forge_at", lambda *_, **__: elsewhere)
     assert main(["merge", "1", "--to", "local", "--approve-as", "bo"], outside_of(world)) == 1
     assert "approve on the forge's own page" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_figures_that_are_kept_are_what_the_forecast_service_reads(
+    two_live: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(two_live, capsys)
+    week = ["metrics", "--days", "7", "--until", (two_live.now + timedelta(days=1)).isoformat()]
+    code, told = command(*week, environment=None)
+    assert code == 0
+    assert two_live.store.report(DELIVERY) is None
+    assert command(*week, "--keep", environment=None)[0] == 0
+    kept = two_live.store.report(DELIVERY)
+    assert kept is not None
+    report = DeliveryReport.model_validate_json(kept)
+    figures = told["environments"]["local"]["all"]
+    assert figures["deployments"] == 2
+    assert report.environments["local"].all.deployments_per_week == figures["deployments_per_week"]
+    assert datetime.fromisoformat(told["until"]) - datetime.fromisoformat(told["since"]) == timedelta(days=7)
 
 
 def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

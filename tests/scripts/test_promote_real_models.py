@@ -18,6 +18,7 @@ from scripts.history.git import Git
 from scripts.promote import main
 from tests.ml.small_history import small_shop
 from tests.ml.small_models import bundle_bytes
+from tests.ml.test_signatures import pair
 from tests.scripts.world import EARNED, World
 
 VERDICT_PAPER = {
@@ -86,6 +87,15 @@ def test_a_trained_model_is_proposed_and_one_flipped_byte_stops_it(
     check = ["check", "1", "--repository", str(world.forge.directory)]
     assert main(check) == 0
     assert json.loads(capsys.readouterr().out)["release"] == opened["release"]
+
+    trainer, signers = pair(world.folder, "trainer")
+    monkeypatch.setenv("ML_SIGNERS_FILE", str(signers))
+    assert main(check) == 1
+    refused = json.loads(capsys.readouterr().out)
+    assert (refused["reason"], "has no signature" in refused["error"]) == ("bad_bundle", True)
+    ModelStore(settings.model_store, signing_key=trainer).sign(digest)
+    assert main(check) == 0
+    capsys.readouterr()
     flip(settings.state / "models" / "bundles" / f"{digest}.tar")
     assert main(check) == 1
     assert json.loads(capsys.readouterr().out)["reason"] == "bad_bundle"

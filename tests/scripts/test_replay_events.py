@@ -117,3 +117,16 @@ def test_a_lost_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(Refused, match="nobody there"):
         send([{"event_id": "1"}], client, "http://collector", batch=10)
     assert len(tries) == replay_events.TRIES
+
+
+def test_over_the_rate_it_waits_as_long_as_it_is_told_and_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("scripts.replay_events.time.sleep", waited.append)
+    refusals = 3 * replay_events.TRIES
+    told = iter([httpx.Response(429, headers={"Retry-After": "17"})] * refusals)
+    taken = {"events": [{"event_id": "1", "status": "accepted"}]}
+    client = httpx.Client(
+        transport=httpx.MockTransport(lambda _: next(told, httpx.Response(202, json=taken)))
+    )
+    assert send([{"event_id": "1"}], client, "http://collector", batch=10) == {"accepted": 1}
+    assert waited[:-1] == [17.0] * refusals

@@ -196,6 +196,7 @@ def test_the_pins_are_versions_with_checksums() -> None:
         "external-secrets",
         "kubeflow",
         "kubernetes",
+        "kyverno",
         "prometheus-operator",
     }
     assert all(pin.version.startswith("v") and pin.checksum.startswith("h1:") for pin in found)

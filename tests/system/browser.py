@@ -73,6 +73,19 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def go(self, url: str, arrives: str | None = None) -> None:
+        """Load another page in the same tab, which is `arrives` where the address leads on."""
+        self.call("Page.navigate", url=url)
+        loaded = f"{arrives or url} complete"
+        until(lambda: self.run("location.href + ' ' + document.readyState") == loaded)
+
+    def press(self, key: str) -> None:
+        """One key of the keyboard: Tab or Enter."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        for kind in ("keyDown", "keyUp"):
+            typed = {"text": text} if text and kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **typed)
+
     def click(self, name: str) -> None:
         """Press the button with this id."""
         self.run(f"document.getElementById('{name}').click()")

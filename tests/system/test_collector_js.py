@@ -70,7 +70,7 @@ class Shop:
 
 
 @contextmanager
-def collector(shop: Shop, folder: Path) -> Iterator[Process]:
+def collector(shop: Shop, folder: Path, **more: str) -> Iterator[Process]:
     keys = folder / "keys.jsonl"
     key = StoredKey(
         sha256=digest(KEY),
@@ -84,6 +84,7 @@ def collector(shop: Shop, folder: Path) -> Iterator[Process]:
         "COLLECTOR_INBOX": str(shop.inbox),
         "COLLECTOR_KEYS_FILE": str(keys),
         "COLLECTOR_PSEUDONYM_KEY": PSEUDONYM_KEY,
+        **more,
     }
     with listener() as bound, running("apps.collector", variables, bound) as process:
         html = PAGE.read_text().replace("COLLECTOR_URL", process.url).replace("BROWSER_KEY", KEY)
@@ -178,12 +179,33 @@ def test_what_was_offline_is_sent_when_the_network_is_back(page: Page, shop: Sho
     until(lambda: stored(page) == 0)
 
 
-def test_a_503_is_sent_again_when_its_retry_after_has_passed(page: Page, shop: Shop) -> None:
-    shop.alter("ALTER TABLE events RENAME TO away")
+def note_answers(page: Page) -> None:
+    """Keep the status of each answer in `answers`."""
     page.run(
         "answers = []; asked = fetch; fetch = (...what) => asked(...what).then("
         "(answer) => { answers.push(answer.status); return answer; })"
     )
+
+
+def test_over_the_rate_of_its_key_a_page_waits_as_it_is_told_and_loses_nothing(
+    browser: Browser, shop: Shop, tmp_path: Path
+) -> None:
+    slow = {"COLLECTOR_RATE_PER_SECOND": "0.5", "COLLECTOR_RATE_BURST_SECONDS": "1"}
+    with collector(shop, tmp_path, **slow):
+        page = browser.open(f"{shop.origin}/")
+        note_answers(page)
+        page.click("agree")
+        until(lambda: shop.types() == ["view"])
+        page.click("buy")
+        until(lambda: shop.types() == ["view", "purchase"])
+        until(lambda: stored(page) == 0)
+        assert page.run("answers") == [202, 429, 202]
+        page.close()
+
+
+def test_a_503_is_sent_again_when_its_retry_after_has_passed(page: Page, shop: Shop) -> None:
+    shop.alter("ALTER TABLE events RENAME TO away")
+    note_answers(page)
     page.click("agree")
     until(lambda: 503 in page.run("answers"))
     shop.alter("ALTER TABLE away RENAME TO events")
