@@ -15,6 +15,7 @@ from tests.cluster.bed import HERE
 from tests.cluster.images import SERVICES
 
 _PORT = 8001
+_PAUSES = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,16 @@ class Api:
         self._http = http
 
     def get(self, path: str) -> dict[str, Any]:
-        """The object or list at this path."""
-        answer = self._http.get(path)
+        """The object or list at this path; asked again where the API server is too busy to answer."""
+        for pause in (*_PAUSES, None):
+            try:
+                answer = self._http.get(path)
+                if pause is None or not answer.is_server_error:
+                    break
+            except httpx.TransportError:
+                if pause is None:
+                    raise
+            time.sleep(pause)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found

@@ -11,7 +11,7 @@ from tests.cluster.load import load
 from tests.cluster.models import Model
 from tests.cluster.pods import Pod, seconds_until
 from tests.cluster.progress import tell
-from tests.cluster.releases import ensure, live_after, merge_and_wait
+from tests.cluster.releases import LIMIT_SECONDS, ensure, live_after, merge_and_wait
 from tests.cluster.repository import PROMOTER
 from tests.cluster.world import NODE_PORTS, World
 
@@ -46,7 +46,7 @@ def _assert_harmless(world: World, good: Release, bad: Release, says: str) -> No
 
     with load(f"http://{HERE}:{NODE_PORTS[STAGING]}/forecast?limit=1") as report:
         commit = world.repository.merged(f"staging: {bad}", write)
-        seconds_until(lambda: says in _why_not_ready(world), 60, f"a pod that says {says!r}")
+        seconds_until(lambda: says in _why_not_ready(world), LIMIT_SECONDS, f"a pod that says {says!r}")
         until = time.monotonic() + _WATCHED_SECONDS
         while time.monotonic() < until:
             assert _not_ready(world), "the broken release became ready"
