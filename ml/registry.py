@@ -202,17 +202,16 @@ class Registry:
         return run_id, str(run.info.artifact_uri)
 
     def _experiment_id(self) -> str:
+        if self._client.get_experiment_by_name(self.name) is None:
+            with _made_by_another():
+                self._client.create_experiment(self.name, self._artifacts)
         experiment = self._client.get_experiment_by_name(self.name)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        return str(self._client.create_experiment(self.name, self._artifacts))
+        assert experiment is not None  # noqa: S101 - made above
+        return str(experiment.experiment_id)
 
     def _ensure_model(self) -> None:
-        try:
+        with _made_by_another():
             self._client.create_registered_model(self.name)
-        except mlflow.exceptions.MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
     @contextmanager
     def _available(self) -> Iterator[None]:
@@ -228,6 +227,16 @@ class Registry:
                 raise StoreUnavailable(
                     f"cannot use {self.tracking_uri}: {str(error).splitlines()[0]}"
                 ) from error
+            raise
+
+
+@contextmanager
+def _made_by_another() -> Iterator[None]:
+    """Pass over what another process made in the meantime."""
+    try:
+        yield
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 

@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from ml.errors import ModelNotFound, StoreUnavailable
 from ml.registry import Registry
@@ -70,6 +71,19 @@ def test_two_that_register_the_same_bundle_at_once_leave_one_version(
     kept = [each.version for each in registry.versions() if each.sha256 == sha256]
     assert said == kept * 2
     assert len(kept) == 1
+
+
+def test_an_experiment_that_another_makes_at_the_same_time_is_used(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, answers = MlflowClient.get_experiment_by_name, iter([None])
+
+    def not_there_yet(self: MlflowClient, name: str) -> Any:
+        return next(answers, find(self, name))
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", not_there_yet)
+    state = Path(registry.tracking_uri.removeprefix("sqlite:///")).parent
+    assert Registry(MlSettings(state=state))._experiment == registry._experiment
 
 
 def test_an_alias_moves_and_names_one_version(registry: Registry, digests: Iterator[str]) -> None:
