@@ -30,6 +30,7 @@ from tests.apps.console.repository import evidence
 from tests.apps.console.signed_in import form_token
 from tests.apps.forecast.store import Shop, stored_shop
 from tests.apps.process import listener, running
+from tests.scripts.promotions_at_scale import RELEASE
 
 CATEGORIES: Final = 40
 PAGES: Final = (
@@ -123,9 +124,10 @@ def many_releases(path: Path, releases: int, models: int) -> None:
         at = 1_600_000_000 + number * 3600
         stream.append(f"commit refs/heads/main\ncommitter Ada <ada@shop.example> {at} +0000\n")
         stream.append(_data(f"local: model {version}, image {number:07x}\n\nRequested-by: ada\n"))
-        release = (
-            f'data:\n  image_tag: "{number:07x}"\n  model_version: "{version}"\n'
-            f'  model_sha256: "{hashlib.sha256(str(version).encode()).hexdigest()}"\n'
+        release = RELEASE.format(
+            image_tag=f"{number:07x}",
+            model_version=version,
+            model_sha256=hashlib.sha256(str(version).encode()).hexdigest(),
         )
         stream.append(f"M 100644 inline environments/local/release.yaml\n{_data(release)}")
         if number > releases - models:
