@@ -139,7 +139,7 @@ def _entry(number: int, text: bytes) -> tuple[str, int, int]:
 def _agree_with_yaml(data: bytes, values: Mapping[str, str]) -> None:
     """Refuse a file whose meaning in YAML is not what its lines say."""
     try:
-        document: Any = yaml.safe_load(data.decode())
+        document: Any = yaml.load(data.decode(), yaml.CSafeLoader)  # ten times as quick as safe_load
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise BadReleaseFile(

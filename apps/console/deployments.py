@@ -1,8 +1,10 @@
 """What was released, as the commits of a release file tell it."""
 
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, lru_cache
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,7 +33,8 @@ class Release(BaseModel):
 class Deployment:
     """A commit on the trunk that changed the release; `before` is what it replaced.
 
-    `is_rollback` says that an older model came back, or with the same model an image that ran before.
+    `is_rollback` says that an older model came back, or with the same model an image that ran before. `paper` is what
+    `packed_evidence` made: ten thousand of them are some megabytes, and most are never looked at.
     """
 
     commit: str
@@ -41,8 +44,13 @@ class Deployment:
     release: Release
     before: Release | None
     is_rollback: bool
-    evidence: Evidence | None
+    paper: bytes = b""
     message: str = ""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What spoke for it, None where it left none that can be read."""
+        return _unpacked(self.paper) if self.paper else None
 
     @property
     def requested_by(self) -> str | None:
@@ -76,45 +84,43 @@ class Deployment:
 
 @dataclass(frozen=True)
 class History:
-    """Deployments of one environment, newest first."""
+    """Deployments of one environment, newest first; `is_whole` once the oldest are among them."""
 
     deployments: tuple[Deployment, ...] = ()
+    is_whole: bool = True
 
     @property
     def live(self) -> Deployment | None:
         """What Git says should run now."""
         return self.deployments[0] if self.deployments else None
 
-    @property
-    def models(self) -> list[tuple[str, Evidence]]:
-        """(release name, evidence) of everything that ran with evidence, newest model first."""
-        found = {
-            each.release.name: (each.release, each.evidence) for each in self.deployments if each.evidence
-        }
-        ordered = sorted(found.items(), key=lambda item: (-item[1][0].model_version, item[0]))
-        return [(name, evidence) for name, (_, evidence) in ordered if evidence]
+    @cached_property
+    def models(self) -> list[tuple[str, Deployment]]:
+        """(release name, its first deployment) of everything that ran with evidence, newest model first."""
+        found = {each.release.name: each for each in self.deployments if each.paper}
+        return sorted(found.items(), key=lambda item: (-item[1].release.model_version, item[0]))
 
 
 def deployments_of(
-    commits: Sequence[tuple[Sequence[str], Release]], evidence: Iterable[Evidence | None]
+    commits: Sequence[tuple[Sequence[str], Release]], papers: Iterable[bytes]
 ) -> Iterator[Deployment]:
     """Deployments newest first, from commits newest first; a commit that changed no value is passed over.
 
     Args:
         commits: (id, ISO date, author, subject, message) and the release that the commit left.
-        evidence: Of each commit, where it left any.
+        papers: The packed evidence of each commit, empty where it left none.
     """
     found: list[Deployment] = []
     earlier: set[str] = set()
-    for ((commit, at, author, subject, message), release), proof in reversed(
-        list(zip(commits, evidence, strict=True))
+    for ((commit, at, author, subject, message), release), paper in reversed(
+        list(zip(commits, papers, strict=True))
     ):
         before = found[-1].release if found else None
         if release == before:
             continue
         back = before is not None and _went_back(before, release, earlier)
         moment = datetime.fromisoformat(at)
-        found.append(Deployment(commit, moment, author, subject, release, before, back, proof, message))
+        found.append(Deployment(commit, moment, author, subject, release, before, back, paper, message))
         earlier.add(release.name)
     return reversed(found)
 
@@ -127,13 +133,22 @@ def _went_back(before: Release, after: Release, earlier: Collection[str]) -> boo
 def parse_release(data: bytes) -> Release | None:
     """The release in a file's bytes, None where it cannot be read."""
     try:
-        return Release.model_validate(yaml.safe_load(data)["data"])
+        return Release.model_validate(yaml.load(data, yaml.CSafeLoader)["data"])
     except (yaml.YAMLError, ValidationError, KeyError, TypeError):
         return None
 
 
-def parse_evidence(data: bytes) -> Evidence | None:
-    """The evidence in a file's bytes, None where there is none or another version wrote it."""
+def packed_evidence(data: bytes) -> bytes:
+    """The evidence in a file's bytes, made small; empty where there is none or another version wrote it."""
+    return zlib.compress(data) if data and _evidence(data) is not None else b""
+
+
+@lru_cache(maxsize=256)  # a page looks at each of its own several times
+def _unpacked(paper: bytes) -> Evidence | None:
+    return _evidence(zlib.decompress(paper))
+
+
+def _evidence(data: bytes) -> Evidence | None:
     try:
         return Evidence.model_validate_json(data)
     except ValidationError:

@@ -63,7 +63,7 @@ def create(settings: ConsoleSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with services, bulk:
-            keeping = asyncio.gather(centre.keep(), sources.keep())
+            keeping = asyncio.gather(centre.keep(), sources.keep(), git.keep())
             try:
                 yield
             finally:

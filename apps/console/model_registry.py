@@ -1,10 +1,11 @@
 """The models that can be promoted: MLflow's REST interface, read without MLflow's library."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import httpx
 from ml.errors import ModelNotFound, StoreUnavailable
 
 ALIASES = frozenset({"challenger", "champion"})
+_AT_A_TIME = 500
 TIMEOUT_SECONDS = 10.0
 
 
@@ -66,16 +68,26 @@ class ModelRegistry:
         aliases: dict[str, list[str]] = {}
         for each in model.get("registered_model", {}).get("aliases", []):
             aliases.setdefault(str(each["version"]), []).append(each["alias"])
-        query = {
-            "filter": f"name='{self._name}'",
-            "order_by": "version_number DESC",
-            "max_results": str(most),
-        }
         found = []
-        for each in self._document("model-versions/search", **query).get("model_versions", []):
+        for each in islice(self._found(min(most, _AT_A_TIME)), most):
             with suppress(KeyError, ValueError):
                 found.append((_registered(each), tuple(sorted(aliases.get(str(each["version"]), ())))))
         return found
+
+    def _found(self, at_a_time: int) -> Iterator[dict[str, Any]]:
+        """Every version as it is told, newest first."""
+        query = {
+            "filter": f"name='{self._name}'",
+            "order_by": "version_number DESC",
+            "max_results": str(at_a_time),
+        }
+        while True:
+            answer = self._document("model-versions/search", **query)
+            yield from answer.get("model_versions", [])
+            token = answer.get("next_page_token")
+            if not token:
+                return
+            query["page_token"] = token
 
     def artifact(self, version: int, name: str, /) -> bytes:
         """A file kept with the training.

@@ -49,6 +49,7 @@ def now_router(
             "now.html",
             {
                 "page": "now",
+                "follows": True,
                 "history": history,
                 "git": log,
                 "info": info,

@@ -57,7 +57,12 @@ class Pages:
 
     def __init__(self, settings: ConsoleSettings, static: Static) -> None:
         self.environment = settings.environment
-        around = {"environment": settings.environment, "static": static.urls, "languages": texts.LANGUAGES}
+        around = {
+            "environment": settings.environment,
+            "static": static.urls,
+            "languages": texts.LANGUAGES,
+            "follow_seconds": max(1, round(settings.refresh_seconds)),
+        }
         self._languages = {name: _templates(name, around) for name in texts.LANGUAGES}
 
     def render(

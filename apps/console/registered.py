@@ -1,4 +1,4 @@
-"""The newest versions of MLflow's registry, and of those that somebody asks about the papers of their training."""
+"""The versions of MLflow's registry with the papers of their training, of which some more are read each time."""
 
 import json
 from collections.abc import Iterable
@@ -11,9 +11,11 @@ from apps.console.evidence import Facts, Verdict
 from apps.console.model_registry import RegisteredVersion
 from ml.errors import ModelNotFound
 
-NEWEST = 50
-WITH_PAPERS = 5
-"""Newest versions whose papers are read, besides those with an alias."""
+NEWEST = 10_000
+READ_FIRST, READ_AT_A_TIME = 5, 20
+"""Versions whose papers are read at the first time, and at each that follows."""
+MAY_COME = 5
+"""Newest versions without papers that are asked again, besides those with an alias."""
 
 
 class Level(Facts):
@@ -62,7 +64,7 @@ class Papers(Facts):
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version; without papers nobody asked for them."""
+    """A registered version; without papers they were not asked for yet."""
 
     registered: RegisteredVersion
     aliases: tuple[str, ...]
@@ -91,21 +93,17 @@ class Registry(Protocol):
 
 
 def registered(registry: Registry, known: Registered | None) -> Registered:
-    """The newest versions; papers that are `known` are not read again, they never change."""
-    versions = known.versions if known else ()
-    have = {each.registered: each.papers for each in versions if each.papers and each.papers.are_there}
-    found = registry.newest(NEWEST)
-    return Registered(
-        tuple(
-            Version(
-                version,
-                aliases,
-                have.get(version)
-                or (_papers(registry, version.run_id) if aliases or place < WITH_PAPERS else None),
-            )
-            for place, (version, aliases) in enumerate(found)
-        )
-    )
+    """All versions; papers that are `known` are not read again, they never change."""
+    have = {each.registered: each.papers for each in known.versions if each.papers} if known else {}
+    left = READ_AT_A_TIME if known else READ_FIRST
+    versions = []
+    for place, (version, aliases) in enumerate(registry.newest(NEWEST)):
+        papers = have.get(version)
+        wanted = papers is None or (not papers.are_there and (aliases or place < MAY_COME))
+        if wanted and (left or aliases):
+            papers, left = _papers(registry, version.run_id), max(0, left - 1)
+        versions.append(Version(version, aliases, papers))
+    return Registered(tuple(versions))
 
 
 def _papers(registry: Registry, run_id: str) -> Papers:

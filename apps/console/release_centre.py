@@ -90,6 +90,7 @@ class ReleaseCentre:
         self._turn = CapacityLimiter(1)
         self._forge: Forge | None = None
         self._accounted: tuple[str, datetime] | None = None
+        self._stood: tuple[str, Standing] | None = None
         self.now = Centre()
 
     async def keep(self) -> None:
@@ -149,9 +150,17 @@ class ReleaseCentre:
         return proposals
 
     def _standing(self, git: Git) -> Standing:
-        history = deployment_history.read(git, self._environment, TRUNK)
+        head = git.commit(TRUNK).id
+        if (
+            self._stood is None or self._stood[0] != head
+        ):  # all of it is in Git, and a long history takes a second
+            self._stood = (head, self._standing_at(git, head))
+        return self._stood[1]
+
+    def _standing_at(self, git: Git, head: str) -> Standing:
+        history = deployment_history.read(git, self._environment, head)
         undone = history.to_revert()
-        rules = rules_of(git, self._environment, TRUNK)
+        rules = rules_of(git, self._environment, head)
         soak = SoakState(source_of(git, rules.source), rules.soak_minutes) if rules.source else None
         return Standing(
             live=history.live.after if history.live else None,

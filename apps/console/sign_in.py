@@ -77,7 +77,7 @@ class SessionGuard(Guard):
         """Let a request through whose session is somebody's with one of `roles`.
 
         Raises:
-            HTTPException: 303 to the sign-in, for a page without a session.
+            HTTPException: 303 to the sign-in, for a page without a session; 401 that names it, for a part of one.
             Problem: 401 for a change without one, 403 for a person of other roles.
         """
         session = self.sessions.read(scope)
@@ -177,5 +177,8 @@ def _sign_in_first(scope: Scope) -> Exception:
         return Problem(HTTPStatus.UNAUTHORIZED, "session-missing", "sign in, then send the form again")
     asked = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
     address = f"{SIGN_IN}?{urlencode({'after': asked})}" if asked != "/" else SIGN_IN
+    if (b"hx-request", b"true") in scope["headers"]:  # a part of a page; the page itself has to go there
+        headers = {"HX-Redirect": address, "Cache-Control": "no-store"}
+        return HTTPException(HTTPStatus.UNAUTHORIZED, "sign in first", headers)
     headers = {"Location": address, "Cache-Control": "no-store"}
     return HTTPException(HTTPStatus.SEE_OTHER, "sign in first", headers)

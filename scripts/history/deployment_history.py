@@ -1,6 +1,6 @@
 """What an environment ran and runs, and what must not come back: derived from the trunk's history alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scripts.errors import Refused
@@ -87,13 +87,14 @@ class DeploymentHistory:
         had brought the restored release first, so a second rollback goes further back and never forward
         again; what is held is passed over. Empty when nothing earlier had a model.
         """
-        lineage: list[Deployment] = []
+        places: dict[Release, Deployment] = {}  # in the order in which they came
         for deployment in self.deployments:
-            known = [index for index, each in enumerate(lineage) if each.after == deployment.after]
-            if known:
-                del lineage[known[0] + 1 :]
+            if deployment.after in places:
+                while next(reversed(places)) != deployment.after:
+                    places.popitem()
             else:
-                lineage.append(deployment)
+                places[deployment.after] = deployment
+        lineage = list(places.values())
         for index in reversed(range(len(lineage))):
             before = lineage[index].before
             if before is not None and before.has_model and not self.hold_on(before):
@@ -142,20 +143,29 @@ def live_file(git: Git, environment: str, trunk: str) -> bytes:
 def replay(environment: str, commits: Iterable[tuple[Commit, Release | None]]) -> DeploymentHistory:
     """The history that commits make, oldest first; None for a commit that changed no release."""
     history = DeploymentHistory(environment)
+    images: dict[str, int] = {}
     for commit, release in commits:
         for un_hold in _un_holds(commit, environment):
             history.un_holds.append(un_hold)
             history.holds = [hold for hold in history.holds if hold.release.name != un_hold.release_name]
         live = history.live.after if history.live else None
         if release is not None and release != live:
-            _deploy(history, commit, live, release)
+            _deploy(history, images, commit, live, release)
+            images.setdefault(release.image_tag, len(images))
     return history
 
 
-def _deploy(history: DeploymentHistory, commit: Commit, before: Release | None, after: Release) -> None:
+def _deploy(
+    history: DeploymentHistory,
+    images: Mapping[str, int],
+    commit: Commit,
+    before: Release | None,
+    after: Release,
+) -> None:
+    """One more deployment; `images` are those before it, numbered as they came."""
     broke = history.hold_on(after)
     history.holds = [hold for hold in history.holds if not hold.covers(after)]  # merged, so wanted
-    model_back, image_back = _went_back(history.deployments, before, after)
+    model_back, image_back = _went_back(images, before, after)
     rollback = before is not None and (model_back or image_back)
     if before is not None and rollback:
         model = before.model_version if model_back else None
@@ -164,12 +174,11 @@ def _deploy(history: DeploymentHistory, commit: Commit, before: Release | None, 
     history.deployments.append(Deployment(commit, before, after, rollback, broke))
 
 
-def _went_back(past: Sequence[Deployment], before: Release | None, after: Release) -> tuple[bool, bool]:
+def _went_back(images: Mapping[str, int], before: Release | None, after: Release) -> tuple[bool, bool]:
     """Whether the model's number fell, and whether an image came back that had been there before this one."""
     if before is None:
         return False, False
-    images = list(dict.fromkeys(deployment.after.image_tag for deployment in past))
-    returns = after.image_tag in images and images.index(after.image_tag) < images.index(before.image_tag)
+    returns = images.get(after.image_tag, len(images)) < images[before.image_tag]
     return after.model_version < before.model_version, returns
 
 

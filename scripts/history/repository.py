@@ -103,7 +103,9 @@ class Repository(Git):
             ref: sha for sha, ref in (line.split("\t", 1) for line in listing.splitlines()) if ref in wanted
         }
         if heads:
-            self._read("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, *sorted(heads))
+            # By id: git looks for each name among all that the remote has, which for thousands takes minutes.
+            ids = sorted(set(heads.values()))
+            self._read("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, *ids)
         return frozenset(heads.values())
 
     def propose(

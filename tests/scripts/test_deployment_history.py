@@ -1,5 +1,6 @@
 """Holds and rollback targets follow from the order of releases on the trunk."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -126,3 +127,12 @@ def test_a_broken_file_in_the_past_is_passed_over_and_at_the_tip_is_refused(worl
 def test_an_environment_without_a_release_file_is_refused(world: World) -> None:
     with pytest.raises(Refused, match="is 'moon' an environment"):
         live_file(world.git, "moon", TRUNK)
+
+
+def test_thousands_of_releases_take_a_moment() -> None:
+    """Time that grows with the square of the releases would be half a minute here."""
+    names = [f"{number}-i{number}" for number in range(1, 6_001)]
+    began = time.process_time()
+    undone = history(*names).to_revert()
+    assert time.process_time() - began < 2
+    assert [each.after.model_version for each in undone] == [6_000]

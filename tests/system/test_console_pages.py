@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import distribution
-from typing import Any
 
 import pytest
 
+from tests.system.axe import awaited, axe_script, violations
 from tests.system.browser import Browser, Page, chromium, until
 from tests.system.console_rig import PRODUCT, Rig, console_rig
 
@@ -42,21 +41,11 @@ LOADED = """
           bytes: [page, ...files].reduce((sum, each) => sum + each.transferSize, 0)};
 })()
 """
-AXE_RUN = """
-axe.run({resultTypes: ['violations']}).then(found => found.violations.flatMap(
-  each => each.nodes.map(node => `${each.id}: ${node.html.slice(0, 120)} ${node.failureSummary}`)))
-"""
 WIDER = """
 [...document.querySelectorAll('main *')].filter(each => each.getBoundingClientRect().right > innerWidth + 1
   && !each.closest('.scroll')).map(each => each.outerHTML.slice(0, 100))
 """
 TEXT = "document.getElementById('main').innerText"
-
-
-def awaited(page: Page, script: str) -> Any:
-    answer = page.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-    assert "exceptionDetails" not in answer, answer
-    return answer["result"].get("value")
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +93,7 @@ def quick(loads: list[dict[str, float]]) -> bool:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """axe-core as its package carries it; it is under the Mozilla Public License, and never part of ours."""
-    return distribution("axe-playwright-python").locate_file("axe_playwright_python/axe.min.js").read_text()
-
-
-def violations(page: Page, axe: str) -> list[str]:
-    page.run(f"{axe}; 0")
-    found: list[str] = awaited(page, AXE_RUN)
-    return found
+    return axe_script()
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(map(str, look)))

@@ -9,23 +9,15 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from ml.model_store import EVALUATION, ModelStore
 from scripts.forges.local import LocalForge
-from scripts.release_file import Release, edit
-from tests.apps.console.outage import around, world
-from tests.apps.console.repository import Forge, evidence, release
-from tests.apps.console.signed_in import PEOPLE, user, users_file
-from tests.apps.forecast.store import VERSION, stored_shop
-from tests.apps.process import listener, running
-from tests.scripts.world import APPROVED, RELEASE
+from tests.apps.forecast.store import VERSION
 from tests.system.browser import Browser, Page, chromium, until
+from tests.system.live_console import TEXT, Shown, live_console, seen
 
 pytestmark = pytest.mark.system
 
@@ -40,23 +32,6 @@ PICTURES = {
     "roll-back": "/releases/roll-back",
 }
 MOST_TABS = 60
-TAKEN = {
-    "accepted": 1_204_113,
-    "refused": 311,
-    "reasons": {"bad_quantity": 302, "unknown_currency": 9},
-    "set_aside": {"cancelled": 1_204},
-    "gate": {"verdict": "pass", "override": None},
-}
-TEXT = "document.body?.innerText ?? ''"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A tab in which a controller has signed in, and where the forge is."""
-
-    page: Page
-    url: str
-    forge: Path
 
 
 @pytest.fixture(scope="module")
@@ -65,61 +40,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
 
 
-def released(folder: Path, sha256: str) -> tuple[Forge, str]:
-    """Two releases of a model that is in the store; the newer one is live."""
-    forge, head = Forge(folder / "forge.git"), ""
-    for version in (VERSION - 1, VERSION):
-        values = Release.model_validate(release(version) | {"model_sha256": sha256})
-        files = {"release.yaml": edit(RELEASE, values).decode(), "promotion.yaml": APPROVED.decode()}
-        files[f"evidence/{values.name}.json"] = json.dumps(evidence("mix", data_quality=TAKEN))
-        head = forge.commit(f"local: model {version}, image {values.image_tag}", files)
-    return forge, head
-
-
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Shown]:
-    folder = tmp_path_factory.mktemp("shown")
-    shop = stored_shop(folder / "shop")
-    shop.write_snapshot()
-    forge, head = released(folder, shop.model_sha256)
-    told = around("local", head, release(VERSION) | {"model_sha256": shop.model_sha256})
-    with ExitStack() as stack:
-
-        def start(module: str, variables: dict[str, str]) -> int:
-            return stack.enter_context(running(module, variables, stack.enter_context(listener()))).port
-
-        ports = {"forecast": start("apps.forecast", shop.variables())}
-        ports["decision"] = start(
-            "apps.decision", {"DECISION_FORECAST_URL": f"http://127.0.0.1:{ports['forecast']}"}
-        )
-        made = stack.enter_context(world(folder, ports, told))
-        ModelStore(shop.root).put_report(EVALUATION, ModelStore(folder / "store").report(EVALUATION) or b"")
-        given = {
-            **made.settings,
-            "model_store": shop.root,
-            "repository": forge.path,
-            "forge": forge.path,
-            "users_file": users_file(folder),
-            "timeout_seconds": 5,
-            "page_seconds": 2,
-        }
-        port = start("apps.console", {f"CONSOLE_{name.upper()}": str(value) for name, value in given.items()})
-        url = f"http://127.0.0.1:{port}"
-        page = browser.open(f"{url}/sign-in")
-        fields = {"name": PEOPLE["controller"], "password": user(PEOPLE["controller"], "controller")[1]}
-        for name, value in fields.items():
-            page.run(f"document.querySelector('input[name={name}]').value = '{value}'")
-        page.run("document.querySelector('main form').requestSubmit()")
-        until(lambda: "What runs is what Git says" in page.run(TEXT))
-        yield Shown(page, url, forge.path)
-
-
-def seen(page: Page, width: int, scheme: str) -> None:
-    """Look from a screen of this width."""
-    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    page.call(
-        "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
-    )
+    with live_console(tmp_path_factory.mktemp("shown"), browser) as shown:
+        yield shown
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -440,7 +440,7 @@ def test_files_are_kept_by_the_browser_and_pages_are_not(client: Client) -> None
 
 
 def test_a_file_is_sent_compressed_to_whoever_takes_that(client: Client) -> None:
-    (script,) = [link for link in page(client, "/products").links if link.endswith(".js")]
+    (script,) = [link for link in page(client, "/products").links if "/htmx." in link]
     packed = client.get(script, headers={"Accept-Encoding": "gzip"})
     plain = client.get(script, headers={"Accept-Encoding": "identity"})
     assert (packed.headers["content-encoding"], "content-encoding" in plain.headers) == ("gzip", False)
@@ -464,3 +464,14 @@ def test_the_process_shows_pages_without_any_other_service(tmp_path: Path) -> No
         assert "Nobody can sign in" in httpx.get(f"{process.url}/sign-in").text
         process.lose_parent()
         assert process.ended()[0] == 0
+
+
+def test_what_a_service_wrote_is_marked_as_english_on_a_turkish_page(tmp_path: Path) -> None:
+    promoted(tmp_path / "repository.git")
+    with signed_in(settings(tmp_path / "repository.git")) as client:
+        turkish = {"Accept-Language": "tr"}
+        now, data = (client.get(path, headers=turkish).text for path in ("/", "/data"))
+    assert 'lang="tr"' in now
+    for page in (now, data):
+        assert re.search(r'<strong>[^<]+</strong> <span lang="en">forecast does not answer', page)
+    assert re.search(r'<span lang="en">collector does not answer', now)

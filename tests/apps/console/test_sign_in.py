@@ -276,3 +276,11 @@ def test_nothing_secret_is_in_log_or_page(
     assert user(PEOPLE["controller"], "controller")[1] not in written
     assert "argon2" not in written
     assert KEY not in written
+
+
+def test_a_part_of_a_page_without_a_session_sends_the_whole_page_to_the_sign_in(
+    browsers: dict[str, Client],
+) -> None:
+    answer = browsers["nobody"].get("/products?search=a", headers={"HX-Request": "true"})
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == "/sign-in?after=%2Fproducts%3Fsearch%3Da"

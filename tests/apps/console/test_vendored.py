@@ -5,7 +5,7 @@ from hashlib import sha256
 from tests.repository.imports import ROOT
 
 STATIC = ROOT / "apps" / "console" / "static"
-OURS = {"console.css", "icon.svg"}
+OURS = {"console.css", "console.js", "icon.svg"}
 RELEASED = {
     "htmx.min.js": "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717",  # 2.0.11, dist/
 }

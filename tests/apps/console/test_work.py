@@ -12,9 +12,8 @@ import httpx
 import pytest
 
 from apps.chassis.outgoing import Caller
-from benchmarks.console import many_releases
 from tests.apps.client import Client
-from tests.apps.console.repository import promoted
+from tests.apps.console.repository import Forge, evidence, promoted, release
 from tests.apps.console.signed_in import signed_in
 from tests.apps.console.test_console import settings
 
@@ -72,7 +71,10 @@ def test_a_file_asks_by_page_and_goes_on_where_the_last_page_ended(
 
 def test_releases_and_models_are_shown_by_page_and_evidence_on_its_own(tmp_path: Path) -> None:
     """60 releases, 45 of them with evidence: each is on one page, and no page has more than its part."""
-    many_releases(tmp_path / "repository.git", 60, 45)
+    forge = Forge(tmp_path / "repository.git")
+    for number in range(1, 61):
+        paper = {f"evidence/{number}-9c0d7e2.json": evidence("mix")} if number > 15 else {}
+        forge.release(f"local: model {number}", release(number), paper)
     with signed_in(settings(tmp_path / "repository.git")) as client:
         first, second = (client.get(f"/releases?from={start}").text for start in (0, 50))
         assert (first.count("/releases/commits/"), second.count("/releases/commits/")) == (50, 10)
