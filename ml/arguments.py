@@ -314,7 +314,14 @@ def _drift(verbs: Verbs) -> None:
         metavar="FACTOR",
         help="what if the month had sold FACTOR times",
     )
-    verb.add_argument("--report", type=Path, metavar="FILE", help="draw the features' distributions as HTML")
+    verb.add_argument(
+        "--report",
+        nargs="?",
+        const=True,
+        type=Path,
+        metavar="FILE",
+        help="draw the inputs by Evidently as HTML, kept beside the verdict and in FILE; does not change the answer",
+    )
     _served(verb, "also how the histories that callers sent compare, which does not change the answer")
 
 

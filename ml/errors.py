@@ -51,6 +51,10 @@ class StoreUnavailable(MlError):
     """The lake, the inbox or the model store cannot be written (read-only, full, gone)."""
 
 
+class PictureNotDrawn(MlError):
+    """The inputs could not be drawn; whatever was to be pictured stands without."""
+
+
 class LakeMoved(StoreUnavailable):
     """Another writer committed first, so what was made for the version before was not written."""
 

@@ -19,6 +19,9 @@ _SUFFIX = ".jsonl"
 QUALITY, DRIFT = "reports/quality.json", "reports/drift.json"
 EVALUATION, DELIVERY = "reports/evaluation.json", "reports/delivery.json"
 DRIFT_PICTURE = "reports/drift.html"
+DRAWN = "drawn"
+"""What the verdict on drift says of its picture when it is in the store."""
+
 HEAD_BYTES = 1024
 """A snapshot says within its first bytes when it was made, so that choosing one does not read them all."""
 
@@ -66,8 +69,9 @@ class ModelStore:
     """A folder or `s3://bucket/prefix` with `bundles/<sha256>.tar` and `snapshots/<model sha256>/<data version>.jsonl`.
 
     The newest reports are `reports/quality.json` of the quality gate, `reports/drift.json`, `reports/evaluation.json`
-    on past forecasts and `reports/delivery.json` on deliveries; `reports/drift.html` is Evidently's picture, where one
-    was drawn. What products sold before a snapshot is in `past/<data version>/` beside it, see `ml.past`.
+    on past forecasts and `reports/delivery.json` on deliveries; `reports/drift.html` is Evidently's picture of the
+    newest verdict that has one; `picture` in `reports/drift.json` says whether that is the one it tells of. What
+    products sold before a snapshot is in `past/<data version>/` beside it, see `ml.past`.
 
     A file appears whole or not at all, and one copied from folder to bucket is the same there. A reader in S3 needs
     `s3:GetObject` on the prefix and `s3:ListBucket` on the bucket, a writer `s3:PutObject` besides.

@@ -13,6 +13,7 @@ from apps.console.services import Services
 from apps.console.sign_in import PageRoute
 from apps.console.sources import Sources
 from apps.forecast.schemas import DriftReport, QualityReport
+from ml.model_store import DRAWN
 
 VERDICTS = ("fail", "warn", "pass")
 """Checks are listed in this order, others at the end."""
@@ -56,7 +57,8 @@ def data_router(services: Services, git: GitHistory, sources: Sources, pages: Pa
                 "never": found.status == HTTPStatus.NOT_FOUND,
                 "inputs": column_bars(parts.inputs.findings) if parts else None,
                 "residuals": sum_bars(parts.residuals.charts) if parts else None,
-                "picture": sources.has_store,
+                "has_store": sources.has_store,
+                "drawn": DRAWN,
             },
         )
 

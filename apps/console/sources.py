@@ -113,7 +113,7 @@ class Sources:
         except Unanswered as error:
             raise unavailable("no-picture", str(error)) from None
         if data is None:
-            why = "no picture was drawn; `python -m ml drift --report FILE` draws one"
+            why = "no picture was drawn; `python -m ml drift --report` draws one"
             raise Problem(HTTPStatus.NOT_FOUND, "no-picture", why)
         return data
 

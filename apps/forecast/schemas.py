@@ -333,6 +333,10 @@ class DriftReport(DriftVerdict):
     false_alarms: Share | None = Field(
         default=None, description="Share of batches without drift in which the inputs alarmed, measured."
     )
+    picture: str | None = Field(
+        default=None,
+        description="drawn: Evidently's picture of it is in the model store; else why it is not.",
+    )
     report: DriftFound
     history: list[DriftVerdict] = Field(default_factory=list)
 

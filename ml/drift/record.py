@@ -71,6 +71,17 @@ def keep(
     return said
 
 
+def tell_of_picture(store: ModelStore, said: str) -> None:
+    """Add to the newest verdict in the store whether its picture is there: `ml.model_store.DRAWN`, or why not.
+
+    Raises:
+        StoreUnavailable: It cannot be read or written.
+    """
+    kept = store.report(DRIFT)
+    if kept is not None:
+        store.put_report(DRIFT, json.dumps(json.loads(kept) | {"picture": said}).encode())
+
+
 def _same(kept: pl.DataFrame, row: dict[str, Any]) -> bool:
     """Whether the newest row with this key says what `row` says."""
     compared = ("answer", "episode", "retrain")

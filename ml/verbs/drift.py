@@ -2,21 +2,23 @@
 
 import logging
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ml.bundle import unpack
 from ml.data_version import data_version_of
-from ml.drift.evidently_report import write_report
+from ml.drift.evidently_report import picture
 from ml.drift.forecast_drift import multiplied
 from ml.drift.judging import judge
 from ml.drift.live_requests import first_day, live_requests
-from ml.drift.record import keep
-from ml.errors import StoreUnavailable
+from ml.drift.record import keep, tell_of_picture
+from ml.errors import MlError, StoreUnavailable
 from ml.history import History
 from ml.lake import Lake
-from ml.model_store import DRIFT_PICTURE, ModelStore
+from ml.model_store import DRAWN, DRIFT_PICTURE, ModelStore
 from ml.panel import load_history
 from ml.registry import Registry
 from ml.served import place_of_served, served_parts
@@ -43,9 +45,8 @@ def run(options: Namespace, settings: MlSettings) -> Answer:
     if options.served is not None:
         told["live_requests"] = _live_requests(options, history)
     if options.report is not None:
-        write_report(history, options.report)
-        if options.multiply_units is None:
-            store.put_report(DRIFT_PICTURE, options.report.read_bytes())
+        file = options.report if isinstance(options.report, Path) else None
+        told["picture"] = _picture(history, file, store if options.multiply_units is None else None)
     _LOG.info(
         "drift_judged",
         extra={
@@ -65,3 +66,23 @@ def _live_requests(options: Namespace, history: History) -> dict[str, Any]:
         return asdict(live_requests(history, parts))
     except StoreUnavailable as error:
         return {"unknown": str(error)}
+
+
+def _picture(history: History, file: Path | None, store: ModelStore | None) -> str:
+    """`drawn`, or why it was not: the verdict is kept by then and stands without it."""
+    said = DRAWN
+    try:
+        if file is not None:
+            file.touch()  # drawing takes long
+        data = picture(history)
+        if file is not None:
+            file.write_bytes(data)
+        if store is not None:
+            store.put_report(DRIFT_PICTURE, data)
+    except (MlError, OSError) as error:
+        said = str(error)
+        _LOG.warning("drift_not_drawn", extra={"reason": said})
+    if store is not None:
+        with suppress(StoreUnavailable):  # then the verdict in it names no picture, as before one was drawn
+            tell_of_picture(store, said)
+    return said

@@ -94,14 +94,12 @@ def test_the_whole_life_of_a_model(with_panel: Shell, tmp_path: Path) -> None:
     assert judged["live_requests"] == {"weeks": [], "unreadable": 1}
     assert (code, judged["answer"], judged["month"], judged["model_version"]) == (1, "drift", "2026-10", 1)
     assert "retrain" not in judged, "a what-if is not kept"
-    picture, kept_picture = with_panel.state / "inputs.html", with_panel.state / "models/reports/drift.html"
-    with_panel("drift", "--multiply-units", "5", "--report", str(picture))
-    assert not kept_picture.exists(), "a what-if is not kept"
-    with_panel("drift", "--report", str(picture))
-    assert kept_picture.read_bytes() == picture.read_bytes()
+    _draws(with_panel)
     code, judged, _ = with_panel("drift")
     assert (judged["retrain"], judged["data_version"][:7]) == (False, "2026-10")
     assert with_panel("drift")[:2] == (code, judged)
+    newest = json.loads((with_panel.state / "models/reports/drift.json").read_text())
+    assert "picture" not in newest, "what is in the store is of an earlier run"
     code, worth, _ = with_panel("impact", "--served", str(served))
     assert worth["asked"]["unreadable"] == [broken]
     assert [month["month"] for month in worth["months"]] == ["2026-10"]
@@ -114,6 +112,21 @@ def test_the_whole_life_of_a_model(with_panel: Shell, tmp_path: Path) -> None:
     assert (code, bundle["manifest"]["candidate"]) == (0, "ses")
     _, refused, _ = with_panel("sign", trained["sha256"])
     assert (refused["check"], "ML_SIGNING_KEY_FILE" in refused["error"]) == ("store-unavailable", True)
+
+
+def _draws(with_panel: Shell) -> None:
+    """Evidently's picture is kept beside a verdict that is, which stands without it too."""
+    picture, kept_picture = with_panel.state / "inputs.html", with_panel.state / "models/reports/drift.html"
+    with_panel("drift", "--multiply-units", "5", "--report", str(picture))
+    assert not kept_picture.exists(), "a what-if is not kept"
+    code, judged, _ = with_panel("drift", "--report", str(picture))
+    assert kept_picture.read_bytes() == picture.read_bytes()
+    newest = with_panel.state / "models/reports/drift.json"
+    assert (judged["picture"], json.loads(newest.read_text())["picture"]) == ("drawn", "drawn")
+    again, said, _ = with_panel("drift", "--report", str(with_panel.state / "missing" / "inputs.html"))
+    assert (again, said | {"picture": "drawn"}) == (code, judged), "the verdict stands without it"
+    assert "No such file" in said["picture"]
+    assert json.loads(newest.read_text())["picture"] == said["picture"]
 
 
 def test_an_empty_inbox_is_drained_without_a_word(shell: Shell) -> None:

@@ -298,6 +298,7 @@ def test_drift_shows_the_verdict_its_parts_and_the_verdicts_before(
         "model_version": 3,
         "created_at": "2026-11-05T03:30:00+00:00",
         "false_alarms": 0.012,
+        "picture": "drawing took longer than 600 s",
         "report": {
             "reason": "volume is +80% off",
             "features": ["shop:volume"],
@@ -324,11 +325,13 @@ def test_drift_shows_the_verdict_its_parts_and_the_verdicts_before(
         "price<cents>",
         "errors grew (+0.31)",
         "measured in 1.2",
+        "not drawn: drawing took longer than 600 s",
         "shop:volume",
     ):
         assert part in found.text
     strip = [fields.get("class") for tag, fields in found.elements if tag == "li" and "title" in fields]
     assert strip == ["bad", "good"]
+    assert "/drift/evidently.html" not in found.links, "the one in the store is of another verdict"
     bars = [fields for tag, fields in found.elements if tag == "rect" and "bar" in str(fields.get("class"))]
     assert [bar["class"] for bar in bars] == ["bar strong", "bar", "bar strong"]
     assert float(str(bars[1]["width"])) < float(str(bars[0]["width"])) < 520

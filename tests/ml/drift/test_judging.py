@@ -2,16 +2,15 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ml.bundle import Bundle, Predictor
-from ml.drift.evidently_report import write_report
+from ml.drift.evidently_report import picture
 from ml.drift.forecast_drift import multiplied
 from ml.drift.judging import judge
-from ml.errors import StoreUnavailable
+from ml.errors import PictureNotDrawn
 from ml.evaluation import backtest
 from ml.history import History
 from ml.models import CANDIDATES
@@ -145,13 +144,14 @@ def test_multiplying_touches_the_last_month_only() -> None:
     assert more.units[:, -1].tolist() == (2 * history.units[:, -1]).tolist()
 
 
-def test_the_report_is_one_html_file(tmp_path: Path) -> None:
-    write_report(shop(7), tmp_path / "drift.html")
-    text = (tmp_path / "drift.html").read_text()
+def test_the_picture_is_one_html_file() -> None:
+    text = picture(shop(7)).decode()
     assert text.lstrip().lower().startswith("<!doctype html>") or "<html" in text
     assert "price_cents" in text
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="missing"):
-        write_report(shop(7), tmp_path / "missing" / "drift.html")
+def test_a_picture_that_needs_too_much_is_given_up_and_nothing_else_ends() -> None:
+    with pytest.raises(PictureNotDrawn, match=r"drawing ended with -?\d+: \w+"):
+        picture(shop(7), most_bytes=64 << 20)
+    with pytest.raises(PictureNotDrawn, match=r"longer than 0\.01 s"):
+        picture(shop(7), most_seconds=0.01)
