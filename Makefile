@@ -114,9 +114,9 @@ format: $(READY) ## Format and fix what can be fixed
 scan: $(READY) $(GO_TOOLS) .venv/scan/.ready ## Terraform, manifests and Dockerfiles by checkov, every file by detect-secrets
 	$(BIN)/python -m scripts.scan
 
-audit: .venv/scan/.ready ## Known vulnerabilities in the locked packages; asks the package index
+audit: .venv/scan/.ready ## Known vulnerabilities in the locked packages; a package that the index knows nothing of fails
 	for lock in $(filter-out requirements/uv.txt,$(wildcard requirements/*.txt)); do echo "audit: $$lock" >&2; \
-	.venv/scan/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit; done
+	.venv/scan/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit; done
 
 sbom: $(READY) ## CycloneDX of every image's locked libraries, as one JSON object on stdout
 	@$(BIN)/python -m scripts.sbom

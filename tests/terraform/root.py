@@ -77,6 +77,10 @@ def scope(installation: str) -> Scope:
         if kind == "locals":
             found |= {f"local.{name}": value for name, value in body.items()}
     found["local.ci"] = found["local.ci_policies"] if given["github"] else {}
+    places = {*given["environments"], "platform", "kyverno"}
+    found["local.pods_here"] = {
+        name: pod for name, pod in found["local.pods"].items() if pod["place"] in places
+    }
     return found
 
 
@@ -99,9 +103,9 @@ def resolved(expression: Any, scope: Scope) -> Any:
 def _looked_up(name: str, scope: Scope) -> Any:
     if name in scope:
         return scope[name]
-    indexed = re.fullmatch(r"(.+)\[each\.key\]", name)
+    indexed = re.fullmatch(r"(.+)\[(each\.[\w.]+)\]", name)
     if indexed:
-        return resolved(_looked_up(indexed[1], scope), scope)[scope["each.key"]]
+        return resolved(_looked_up(indexed[1], scope), scope)[_looked_up(indexed[2], scope)]
     parent, dot, field = name.rpartition(".")
     if not dot:
         raise KeyError(name)

@@ -84,8 +84,8 @@ def test_every_name_that_is_used_is_there_and_every_name_that_is_there_is_used()
 def test_every_policy_is_used_and_every_name_in_it_is_given() -> None:
     used = set(re.findall(r"policies/([\w.-]+\.json)", TEXT))
     used |= {f"trust-{name}.json" for name in scope("production")["local.ci_policies"]}
-    for policies in ("local.ci_policies", "local.platform_policies"):
-        used |= set(scope("production")[policies].values())
+    used |= set(scope("production")["local.ci_policies"].values())
+    used |= {pod["policy"] for pod in scope("production")["local.pods"].values()}
     assert used == {path.name for path in (FOLDER / "policies").glob("*.json")}
     assert roles("production")
     assert roles("staging")
@@ -122,9 +122,7 @@ def test_every_image_of_the_overlays_has_a_repository_whose_tags_stay() -> None:
     assert repository["name"] == "${local.namespace}/${each.key}"
 
 
-def test_namespaces_and_accounts_are_those_of_the_manifests() -> None:
-    for association in resources("aws_eks_pod_identity_association").values():
-        assert association["namespace"].startswith("${local.namespace}-")
+def test_namespaces_are_those_of_the_manifests() -> None:
     assert scope("production")["local.namespace"] == "purchase-prediction"
     for environment in scope("production")["var.environments"]:
         overlay = (ROOT / "environments" / environment / "kustomization.yaml").read_text()

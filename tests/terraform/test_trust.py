@@ -201,6 +201,8 @@ PODS = {
     "registry": ("purchase-prediction-platform", "registry"),
     "backup": ("purchase-prediction-platform", "backup"),
     "rollout-watch": ("purchase-prediction-platform", "rollout-watch"),
+    "retrain": ("purchase-prediction-platform", "retrain"),
+    "kyverno": ("kyverno", "kyverno-admission-controller"),
     "aws-node": ("kube-system", "aws-node"),
     "ebs-csi-controller-sa": ("kube-system", "ebs-csi-controller-sa"),
 }
