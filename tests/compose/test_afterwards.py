@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,16 +37,18 @@ def test_a_block_that_ends_is_tidied_up_behind(tmp_path: Path) -> None:
     assert (tmp_path / "tidied").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_so_is_one_that_is_killed_once_its_child_has_ended(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("kill", [os.kill, os.killpg])
+def test_so_is_one_that_is_killed_once_its_child_has_ended(
+    tmp_path: Path, kill: Callable[[int, int], None]
+) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "in the block\n"
         assert not (tmp_path / "tidied").exists()
-        os.kill(holder.pid, how)
+        kill(holder.pid, signal.SIGKILL)
     assert appears(tmp_path / "tidied", 20)
-    assert (tmp_path / "child-ended").exists()
+    assert (tmp_path / "child-ended").exists() == (kill is os.kill), "the child is of the group too"
 
 
 def test_one_that_could_not_be_tidied_up_is_an_error(tmp_path: Path) -> None:
