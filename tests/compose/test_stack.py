@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pg8000.native
 import pytest
+import yaml
 
 from tests.apps.collector.senders import NO_FAULTS, faults, sending
 from tests.compose.podman_compose import containers
@@ -71,7 +72,11 @@ def test_prometheus_reaches_every_service_and_its_heartbeat_reaches_on_call(up: 
         answer = httpx.get(f"{up.url('prometheus')}/api/v1/query", params={"query": query}).json()
         return list(answer["data"]["result"])
 
-    until(lambda: len(ask("up == 1")) == 9, 60)
+    jobs = yaml.safe_load((up.state / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {(job["job_name"], each["targets"][0]) for job in jobs for each in job["static_configs"]}
+    until(
+        lambda: {(each["metric"]["job"], each["metric"]["instance"]) for each in ask("up == 1")} == asked, 60
+    )
     until(lambda: ask('ALERTS{alertname="Watchdog", alertstate="firing"}'), 60)
 
     def heard() -> bool:
