@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,17 @@ from typing import Any
 import yaml
 
 from tests.apps.collector.senders import KEY
+from tests.compose.afterwards import afterwards
 from tests.compose.podman_compose import containers
 from tests.repository.imports import ROOT
-from tests.scripts.free_port import free_port
 
 HERE = Path(__file__).parent
 FILE = ROOT / "environments/local/compose.yaml"
 NOT_HERE = {"grafana"}
 """Debian has no Grafana, and nothing can be pulled."""
 IMAGES = "localhost/purchase-prediction"
-PROJECT = "purchase-prediction-test"
+PROJECT = f"purchase-prediction-test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+"""One for each checkout, so that two of them on one machine leave each other's containers alone."""
 
 _OURS = ("collector", "console", "decision", "forecast", "oncall", "training")
 _LONGEST_SECONDS = 900
@@ -65,12 +67,14 @@ class Stack:
 
     Attributes:
         variables: The environment of every command.
+        held: What the teardown waits for the end of.
         ports: Published port by service.
         state: The folder of secrets and configuration.
         answer: What `python -m scripts.compose up` printed.
     """
 
     variables: dict[str, str]
+    held: int
     ports: dict[str, int]
     state: Path
     answer: dict[str, Any]
@@ -109,18 +113,12 @@ class Stack:
         return subprocess.run(command, env=self.variables, capture_output=True, text=True, check=False)
 
     def left(self) -> list[str]:
-        """Names of containers, volumes and networks of the project."""
-        label = f"label=io.podman.compose.project={PROJECT}"
-        found = [
-            self.podman("ps", "--all", "--filter", label, "--format", "{{.Names}}"),
-            self.podman("volume", "ls", "--filter", label, "--format", "{{.Name}}"),
-            self.podman("network", "ls", "--filter", label, "--format", "{{.Name}}"),
-        ]
-        return [name for each in found for name in each.stdout.split()]
+        """Names of what there is of the project."""
+        return left(self.variables)
 
     def run(self, *arguments: str) -> dict[str, Any]:
         """The JSON that `python -m scripts.compose` prints."""
-        return _printed(self.variables, *arguments)
+        return _printed(self.variables, self.held, *arguments)
 
 
 def until(happened: Callable[[], object], seconds: float) -> float:
@@ -132,14 +130,28 @@ def until(happened: Callable[[], object], seconds: float) -> float:
     return time.monotonic() - began
 
 
+def left(variables: dict[str, str]) -> list[str]:
+    """Names of containers, pods, volumes and networks of the project."""
+    label = f"label=io.podman.compose.project={PROJECT}"
+    asked = [
+        ["ps", "--all", "--filter", label, "--format", "{{.Names}}"],
+        ["pod", "ls", "--filter", f"name={PROJECT}", "--format", "{{.Name}}"],
+        ["volume", "ls", "--filter", label, "--format", "{{.Name}}"],
+        ["network", "ls", "--filter", label, "--format", "{{.Name}}"],
+    ]
+    told = (
+        subprocess.run(["podman", *each], env=variables, stdout=subprocess.PIPE, text=True, check=True)
+        for each in asked
+    )
+    return [name for each in told for name in each.stdout.split()]
+
+
 @contextmanager
 def stack(folder: Path) -> Iterator[Stack]:
-    """Everything up on an empty disk; what is left of it is removed at the end."""
+    """Everything up on an empty disk; nothing of it is left afterwards, however the test ends."""
     tag = built()
     state = folder / "state"
-    (state / "secrets").mkdir(parents=True)
-    (state / "secrets" / "collector_api_key").write_text(KEY)
-    ports = {name: free_port() for name in long_lived()}
+    ports = dict(zip(long_lived(), free_ports(len(long_lived())), strict=True))
     (folder / "containers.conf").write_text(_ENGINE)
     variables = {
         **os.environ,
@@ -152,14 +164,30 @@ def stack(folder: Path) -> Iterator[Stack]:
         "IMAGES": IMAGES,
         **{f"{name.upper()}_PORT": str(port) for name, port in ports.items()},
     }
-    try:
-        answer = _printed(variables, "up", "--no-build", "--image-tag", tag)
-        yield Stack(variables, ports, state, answer)
-    finally:
-        _printed(variables, "down", "--volumes")
+    command = [sys.executable, "-m", "scripts.compose", "down", "--volumes"]
+    with afterwards(command, ROOT, variables) as held:
+        if left(variables):  # by a run whose teardown was killed too
+            _printed(variables, held, "down", "--volumes")
+        (state / "secrets").mkdir(parents=True)
+        (state / "secrets" / "collector_api_key").write_text(KEY)
+        answer = _printed(variables, held, "up", "--no-build", "--image-tag", tag)
+        yield Stack(variables, held, ports, state, answer)
 
 
-def _printed(variables: dict[str, str], *arguments: str) -> dict[str, Any]:
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens on, below those that outgoing connections and a Kubernetes take by themselves."""
+    found: list[int] = []
+    for port in range(20000, 30000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == number:
+            return found
+    raise AssertionError(f"{len(found)} ports are free")
+
+
+def _printed(variables: dict[str, str], held: int, *arguments: str) -> dict[str, Any]:
+    """The JSON of a command, which the teardown waits for even where the test has been killed."""
     done = subprocess.run(
         [sys.executable, "-m", "scripts.compose", *arguments],
         cwd=ROOT,
@@ -168,6 +196,7 @@ def _printed(variables: dict[str, str], *arguments: str) -> dict[str, Any]:
         text=True,
         check=False,
         timeout=_LONGEST_SECONDS,
+        pass_fds=[held],
     )
     assert done.returncode == 0, done.stderr[-8000:]
     answer: dict[str, Any] = json.loads(done.stdout)
