@@ -1,13 +1,13 @@
 """What Argo Workflows does with our templates, and nothing more: what is not known here is refused.
 
-Rules from Argo's documentation of 4.1: enhanced `depends`, retries, loops, fail fast. Pods are run by whom the caller
-names, so the rules can be tried without a cluster. One workflow runs at a time: mutexes, deadlines, times between tries
-and cleaning up are not kept.
+Rules from Argo's documentation of 4.1, and from its source where that says more: enhanced `depends`, retries, loops,
+fail fast, pods at a time. Pods are run by whom the caller names, so the rules can be tried without a cluster. One
+workflow runs at a time: mutexes, deadlines, times between tries and cleaning up are not kept.
 """
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,7 +15,10 @@ from typing import Any, Literal
 from tests.environments.test_workflows import merged
 
 Document = dict[str, Any]
-Phase = Literal["Succeeded", "Failed", "Omitted"]
+Phase = Literal["Succeeded", "Failed", "Error", "Omitted"]
+
+LOST = -1
+"""What Argo takes for the exit code of a pod that was deleted; the step's phase is then an error."""
 
 SPEC = {
     *("activeDeadlineSeconds", "arguments", "automountServiceAccountToken", "entrypoint", "parallelism"),
@@ -152,10 +155,12 @@ class _Run:
         while waiting := [name for name in tasks if name not in phases]:
             stopped = fail_fast and _stops(tasks, phases)
             ready = [name for name in waiting if _waits_for(tasks[name]) <= set(phases)]
+            ready = ready[: self.spec.get("parallelism", len(ready))]
             with ThreadPoolExecutor(len(ready)) as pool:
                 ended = pool.map(self._task, [tasks[name] for name in ready], [stopped] * len(ready))
                 phases |= dict(zip(ready, ended, strict=True))
-        self.outcome.phase = "Failed" if any(_fails(tasks, phases, name) for name in tasks) else "Succeeded"
+        waited_for = {name for each in tasks.values() for name in _waits_for(each)}
+        self.outcome.phase = _worst(_branch(tasks, phases, name) for name in sorted(set(tasks) - waited_for))
         return self.outcome
 
     def _task(self, task: Document, stopped: bool) -> Phase:
@@ -169,10 +174,10 @@ class _Run:
             items = [str(int(sequence["start"]) + i) for i in range(int(sequence["count"]))]
         with ThreadPoolExecutor(len(items)) as pool:
             ended = list(pool.map(lambda item: self._step(task, item), items))
-        return "Succeeded" if all(ended) else "Failed"
+        return _worst(reversed(ended))
 
-    def _step(self, task: Document, item: str) -> bool:
-        """Whether one of the attempts ended with 0."""
+    def _step(self, task: Document, item: str) -> Phase:
+        """The phase of the last attempt."""
         template = self.templates[task["template"]]
         only(template, LEAF, f"template {template['name']}")
         inputs = filled(task.get("arguments", {}).get("parameters", []), self.parameters | {"item": item})
@@ -195,7 +200,7 @@ class _Run:
             ended = self.pod(step)
             self.outcome.attempts.append((name, ended))
             if not again(template["retryStrategy"], ended.code, attempt):
-                return ended.code == 0
+                return "Succeeded" if ended.code == 0 else "Error" if ended.code == LOST else "Failed"
         raise NotKnown(f"{name}: a hundred attempts")
 
 
@@ -218,8 +223,13 @@ def _stops(tasks: Mapping[str, Document], phases: Mapping[str, Phase]) -> bool:
     return any(phase == "Failed" and (name, "Failed") not in asked for name, phase in phases.items())
 
 
-def _fails(tasks: Mapping[str, Document], phases: Mapping[str, Phase], name: str) -> bool:
-    """Whether a task at the end of a branch failed, or was left out since one before it did."""
-    if any(name in _waits_for(each) for each in tasks.values()):
-        return False
-    return phases[name] != "Succeeded"
+def _branch(tasks: Mapping[str, Document], phases: Mapping[str, Phase], name: str) -> Phase:
+    """The phase of a task; of one that was left out, what those before it came to."""
+    if phases[name] != "Omitted":
+        return phases[name]
+    return _worst(_branch(tasks, phases, each) for each in sorted(_waits_for(tasks[name])))
+
+
+def _worst(phases: Iterable[Phase]) -> Phase:
+    """The first that is no success."""
+    return next((phase for phase in phases if phase != "Succeeded"), "Succeeded")

@@ -9,7 +9,19 @@ import pytest
 
 from scripts.running.step import NO
 from tests.environments.rendered import manifests, named, of_kind
-from tests.workflows.argo import Document, Ended, NotKnown, Outcome, Step, again, filled, holds, resolved, run
+from tests.workflows.argo import (
+    LOST,
+    Document,
+    Ended,
+    NotKnown,
+    Outcome,
+    Step,
+    again,
+    filled,
+    holds,
+    resolved,
+    run,
+)
 
 RETRY = {
     "limit": 2,
@@ -101,10 +113,27 @@ def test_drift_is_a_no_that_the_last_step_still_answers() -> None:
     assert (broken.tasks["begin"], broken.phase) == ("Omitted", "Failed")
 
 
+def test_a_pod_that_is_deleted_is_tried_again_and_is_no_answer() -> None:
+    outcome, _ = ran(ours("CronWorkflow", "drift"), lambda step: LOST * (step.name == "judge"))
+    assert outcome.codes("judge") == [LOST] * 3
+    assert (outcome.tasks["judge"], outcome.tasks["begin"], outcome.phase) == ("Error", "Omitted", "Error")
+
+
 def test_one_no_of_the_truth_hides_no_other() -> None:
-    outcome, steps = ran(ours("CronWorkflow", "truth"), lambda _: NO)
+    """Its pods run one at a time, so a first "no" would else be the end."""
+    spec = ours("CronWorkflow", "truth")
+    outcome, steps = ran(spec, lambda _: NO)
     assert len(steps) == 3
     assert outcome.phase == "Failed"
+    at("templates/truth/dag/failFast", True)(spec)
+    assert len(ran(spec, lambda _: NO)[1]) == 1
+
+
+def test_a_branch_that_is_left_out_ends_as_what_was_before_it() -> None:
+    spec = ours("CronWorkflow", "drift")
+    at("templates/drift/dag/tasks/begin/depends", "judge.Failed")(spec)
+    outcome, _ = ran(spec)
+    assert (outcome.tasks["begin"], outcome.phase) == ("Omitted", "Succeeded")
 
 
 @pytest.mark.parametrize(
