@@ -50,7 +50,7 @@ def _containers(node: Any, account: str = "default", given: tuple[Any, ...] = ()
         for each in node:
             yield from _containers(each, account, given)
     elif isinstance(node, dict):
-        account = node.get("serviceAccountName", node.get("serviceAccount", account))
+        account = str(node.get("serviceAccountName") or node.get("serviceAccount") or account)
         given = (*given, *node.get("templateDefaults", {}).get("container", {}).get("env", ()))
         if "env" in node or "image" in node:
             variables = (*given, *node.get("env", ()))
