@@ -48,16 +48,6 @@ def condensed(events: pl.LazyFrame) -> pl.LazyFrame:
     return pl.concat([deals, looks], how="diagonal").select(list(CONDENSED_SCHEMA))
 
 
-def recondensed(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """`condensed` of the same events in several parts, as if they had been one."""
-    looks = (
-        rows.filter(~_DEAL)
-        .group_by("event_type", *_ROW)
-        .agg(pl.col("quantity").sum(), pl.col("occurred_at").max())
-    )
-    return pl.concat([rows.filter(_DEAL), looks], how="diagonal").select(list(CONDENSED_SCHEMA))
-
-
 def panel_of(events: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:
     """The panel in `PANEL_SCHEMA`, sorted by product and month.
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
-from time import sleep
 from typing import Any
 
 import polars as pl
@@ -23,7 +21,7 @@ from ml.months import shop_month
 from ml.outliers import learned_from, set_aside
 from ml.panel import build_panel, merge_panel, parts_of
 from ml.panel_frame import condensed, panel_of_condensed, products_without_row
-from ml.panel_parts import WHOLE, PanelParts, Shard, buckets_for, write_part
+from ml.panel_parts import WHOLE, PanelParts, Shard, buckets_for
 from tests.ml.panel_sql import by_hand
 from tests.ml.small_shop import NOW, SETTINGS, good_rows, row, take, write
 
@@ -69,8 +67,7 @@ def part_by_part(parts: PanelParts) -> tuple[pl.DataFrame, pl.DataFrame, dict[st
     parts.split()
     parts.make(LAST)
     made = parts.merged(LAST)
-    panel, aside = made.panel.sort("product_id", "month"), made.aside.sort("event_id")
-    return panel.collect(), aside.collect(), dict(made.without)
+    return made.panel.sort("product_id", "month").collect(), made.aside, dict(made.without)
 
 
 def assert_equal(
@@ -238,56 +235,6 @@ def test_a_bucket_is_of_about_the_same_size_however_large_the_lake() -> None:
     assert max(measured) / min(measured) < 1.1
 
 
-def test_there_are_no_more_files_for_more_buckets(tmp_path: Path) -> None:
-    """Listing and opening files groups times buckets took more memory and time than summing up."""
-    files = whole_shop(tmp_path)
-    for buckets in (4, 32):
-        parts = PanelParts(tmp_path / f"{buckets}", files, buckets, ZONE)
-        parts.split()
-        assert len([*(tmp_path / f"{buckets}").glob("*/split/*/*")]) == 2 * len(files)
-
-
-@pytest.mark.parametrize(("room", "most"), [(1, 1), (10**6, 2)])
-def test_large_buckets_are_summed_up_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, most: int
-) -> None:
-    monkeypatch.setattr("ml.panel_parts.ROWS_AT_ONCE", room)
-    lock, at_once, seen = Lock(), 0, 0
-
-    def slowly(*arguments: Any) -> tuple[int, int]:
-        nonlocal at_once, seen
-        with lock:
-            at_once += 1
-            seen = max(seen, at_once)
-        sleep(0.02)
-        try:
-            return write_part(*arguments)
-        finally:
-            with lock:
-                at_once -= 1
-
-    monkeypatch.setattr("ml.panel_parts.write_part", slowly)
-    part_by_part(PanelParts(tmp_path / "parts", whole_shop(tmp_path), 8, ZONE))
-    assert seen == most
-
-
-def test_a_bucket_is_not_larger_for_more_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Views that were counted file by file are counted anew before anything is summed up."""
-    heights = []
-
-    def noted(rows: pl.LazyFrame, *others: Any) -> tuple[int, int]:
-        heights.append(rows.collect().height)
-        return write_part(rows, *others)
-
-    monkeypatch.setattr("ml.panel_parts.write_part", noted)
-    rows = frame_of([{"event_type": "view", "occurred_at": START, "product_id": "A"}] * 12)
-    files = {f"{place}": tmp_path / f"{place}.parquet" for place in range(12)}
-    for place, file in enumerate(files.values()):
-        rows[place : place + 1].write_parquet(file)
-    part_by_part(PanelParts(tmp_path / "parts", files, 1, ZONE))
-    assert heights == [1]
-
-
 def test_what_a_panel_is_not_made_of_is_removed(tmp_path: Path) -> None:
     files = whole_shop(tmp_path)
     part_by_part(PanelParts(tmp_path / "parts", files, 4, ZONE))
@@ -308,7 +255,7 @@ def test_a_split_that_died_is_done_again(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("no space left")
 
     with monkeypatch.context() as patched:
-        patched.setattr(pl.DataFrame, "write_ipc_stream", no_space)
+        patched.setattr(pl.LazyFrame, "sink_parquet", no_space)
         with pytest.raises(OSError, match="no space left"):
             parts.split()
     assert [*(tmp_path / "parts").glob("*/split/*")] == []
