@@ -34,6 +34,7 @@ PROJECT = f"purchase-prediction-test-{hashlib.sha256(str(ROOT).encode()).hexdige
 
 _OURS = ("collector", "console", "decision", "forecast", "oncall", "training")
 _LONGEST_SECONDS = 900
+BACK_SECONDS = 90
 
 
 def definition() -> dict[str, Any]:
@@ -84,8 +85,8 @@ class Stack:
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def container(self, service: str) -> dict[str, Any]:
-        """What podman knows of a running container."""
-        (found,) = json.loads(self.podman("inspect", containers(PROJECT)[service]).stdout)
+        """What podman knows of a container, also while it is down."""
+        (found,) = json.loads(self.podman("inspect", f"{PROJECT}_{service}_1").stdout)
         return dict(found)
 
     def restarts(self, service: str) -> int:
@@ -98,10 +99,11 @@ class Stack:
         return found is not None and self.podman("healthcheck", "run", found).returncode == 0
 
     def kill(self, service: str) -> None:
-        """SIGKILL to the first process of a container, as when memory has run out."""
-        process = int(self.container(service)["State"]["Pid"])
+        """SIGKILL to the first process of a container, as when memory has run out, until it is started again."""
+        before, process = self.restarts(service), int(self.container(service)["State"]["Pid"])
         assert process > 1, f"{service} does not run"  # 0 would be this process and its group
         os.kill(process, signal.SIGKILL)
+        until(lambda: self.restarts(service) > before, BACK_SECONDS)
 
     def executed(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
         """A command in a container."""
