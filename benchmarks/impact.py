@@ -38,6 +38,9 @@ YEAR: Final = 12
 MADE_UP: Final = "made-up"
 MADE_UP_MONTHS: Final = 36
 
+QUIET_DAYS: Final = 7
+"""At the end of a month that is over: a sample of products that seldom sell has no event on many a day."""
+
 UNJUDGED: Final = "a month of the past, in which nobody is asked"
 """Why a history is learned from that the quality gate did not judge: its checks are for today's events."""
 
@@ -142,8 +145,10 @@ def _olist(data: Path) -> Shop:
 
 
 def _pbs(data: Path) -> Shop:
-    """Monthly totals as one purchase at the end of each month, at what a script cost in it."""
-    panel = pl.read_parquet(_there(data / "pbs" / "monthly.parquet")).filter(pl.col("quantity") > 0)
+    """Monthly totals of the last five years as one purchase at the end of a month, at what a script cost in it."""
+    panel = pl.read_parquet(_there(data / "pbs" / "monthly.parquet")).filter(
+        pl.col("quantity") > 0, pl.col("period") >= date(2003, 7, 1)
+    )
     events = panel.select(
         event_time=pl.col("period").dt.month_end().cast(pl.Datetime("us")).dt.offset_by("12h"),
         event_type=pl.lit("purchase"),
@@ -221,6 +226,7 @@ def _ml(shop: Shop, state: Path, *arguments: str) -> dict[str, Any]:
         "ML_STATE": str(state),
         "ML_SHOP_ZONE": shop.zone,
         "ML_LOG_LEVEL": "error",
+        "ML_LAST_DAY_TOLERANCE_DAYS": str(QUIET_DAYS),
         "ML_MAX_QUANTITY": "10000000",
         "ML_GATE_FIT_SECONDS": "6000",
         "ML_GATE_SCORE_P95_SECONDS": "60",

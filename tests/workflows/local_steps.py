@@ -64,11 +64,12 @@ class Place:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Of a step's process; what a loaded machine needs of time is no matter here."""
+        """Of a step's process; what a loaded machine needs of time is no matter here, nor a commit made meanwhile."""
         return {
             **os.environ,
             "ML_STATE": str(self.state),
             "ML_PSEUDONYM_KEY": "a-pseudonym-key-for-the-tests-only",
+            "ML_CODE_COMMIT": "0" * 40,
             "ML_GATE_SCORE_P95_SECONDS": "60",
             "ML_GATE_FIT_SECONDS": "6000",
             "OMP_NUM_THREADS": "1",

@@ -52,7 +52,10 @@ def test_errors_are_plain_sums_beside_last_month_and_the_month_a_year_ago(
     lake = Lake(folder / "lake")
     forecasts, panel = (lake.read(name).collect() for name in ("forecasts", "panel"))
     assert (forecasts.height, panel.height) > (10, 100)
-    rows = duckdb.sql(WAPES).fetchall()
+    with duckdb.connect() as db:
+        for name, frame in (("forecasts", forecasts), ("panel", panel)):
+            db.register(name, frame.to_arrow())
+        rows = db.execute(WAPES).fetchall()
     assert len(rows) == len(found["months"]) == 2
     for row, month, year_ago in zip(rows, found["months"], found["year_ago"]["months"], strict=True):
         told = month["month"], month["wape"], month["naive_wape"], year_ago["naive_wape"]
