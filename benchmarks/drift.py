@@ -8,6 +8,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Literal
@@ -16,13 +17,13 @@ import polars as pl
 from scipy.stats import binom
 
 from benchmarks import drift_real_weeks
-from benchmarks.drift_counts import Count, Named, head
+from benchmarks.drift_counts import Count, Named, head, run_length
 from benchmarks.drift_rivals import LARGE_COLUMNS, LARGE_ROWS, evidently_share, ks_share, large
 from ml.drift.input_drift import ALPHA, InputDrift, judge_frame
 from ml.drift.residual_drift import Labelled, judge_residuals, labelled
 from tests.ml.drift.labelled_batches import TOO_NARROW, Errors, outcomes
 from tests.ml.drift.seasonal_frames import World, frame, with_more_missing, with_new_category
-from tests.ml.drift.simulated_years import run_lengths, verdicts
+from tests.ml.drift.simulated_years import WEEKS, alarms, until_first, verdicts
 
 Every = Literal["day", "week", "month"]
 
@@ -33,7 +34,7 @@ SHIFTED = 3
 EVIDENTLY_RUNS = 4
 LABELLED_WEEKS = 52
 EPISODES = (30, 70)
-PARTS = ("alarms", "real", "power", "shares", "together", "residuals", "years", "speed")
+PARTS = ("alarms", "real", "power", "shares", "together", "residuals", "years", "episodes", "speed")
 
 
 def main() -> None:
@@ -43,6 +44,7 @@ def main() -> None:
         "--runs", type=int, default=408, help="frames without drift, spread over worlds [%(default)s]"
     )
     parser.add_argument("--years", type=int, default=20, help="simulated pairs of years [%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="of the first pair of years [%(default)s]")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to run")
     parser.add_argument("--every", nargs="*", choices=EVERY, default=EVERY, help="batches of the alarms")
     parser.add_argument("--large", choices=("ours", "evidently"), help=argparse.SUPPRESS)
@@ -57,7 +59,8 @@ def main() -> None:
         "shares": lambda: _shares(options.runs // 8),
         "together": lambda: _together(options.runs // 8),
         "residuals": lambda: _residuals(options.runs // 8),
-        "years": lambda: _years(options.years),
+        "years": lambda: _years(range(options.seed, options.seed + options.years)),
+        "episodes": lambda: _episodes(range(options.seed, options.seed + options.years)),
         "speed": _speed,
     }
     for name in options.only:
@@ -182,19 +185,35 @@ def _until(of: Labelled, count: int) -> Labelled:
     )
 
 
-def _years(count: int) -> None:
-    still = [verdicts(seed) for seed in range(count)]
-    alarms = sum(1 for said in still for _ in run_lengths(said))
-    runs = sum(len(said) for said in still)
+def _years(seeds: Sequence[int]) -> None:
+    """Without drift: runs until the first alarm, over pairs of which some end without one; all alarms; retrains."""
+    still = [verdicts(seed) for seed in seeds]
+    first = [until_first(said) for said in still]
+    runs, begun = sum(len(said) for said in still), sum(alarms(said) for said in still)
     retrains = [sum(each.retrain for each in said) for said in still]
-    print("\n| two years of weekly runs | |\n|---|---|")
+    print(f"\n| {len(still)} pairs of years of weekly runs without drift | |\n|---|---|")
+    print(f"| until the first alarm | {run_length(sum(n for n, _ in first), sum(o for _, o in first))} |")
+    print(f"| alarms after a run without | {run_length(runs, begun)} |")
     print(
-        f"| without drift: mean run length | {runs / max(alarms, 1):.0f} runs ({alarms} alarms in {runs}) |"
+        f"| retrains of a pair | median {median(retrains):g}, {sorted(Counter(retrains).items())} |",
+        flush=True,
     )
-    print(f"| without drift: retrains, median and all | {median(retrains):g}, {retrains} |", flush=True)
-    shifted = [verdicts(seed, EPISODES) for seed in range(count // 2)]
-    weeks = [[week for week, each in enumerate(said) if each.retrain] for said in shifted]
-    print(f"| episodes in weeks {EPISODES[0]} and {EPISODES[1]}: weeks of retrains | {weeks} |", flush=True)
+
+
+def _episodes(seeds: Sequence[int]) -> None:
+    """With drift that begins twice: how many retrains each brought, and how late the first was."""
+    counts, late = Counter[int](), []
+    for seed in seeds:
+        weeks = [week for week, each in enumerate(verdicts(seed, EPISODES)) if each.retrain]
+        for start, end in zip(EPISODES, (*EPISODES[1:], WEEKS), strict=True):
+            inside = [week - start for week in weeks if start <= week < end]
+            counts[len(inside)] += 1
+            late += inside[:1]
+    print(
+        f"\n| {len(seeds)} pairs of years with episodes in weeks {EPISODES[0]} and {EPISODES[1]} | |\n|---|---|"
+    )
+    print(f"| retrains of an episode: how many had so many | {sorted(counts.items())} |")
+    print(f"| weeks until the first: median and most | {median(late):g}, {max(late)} |", flush=True)
 
 
 def _speed() -> None:

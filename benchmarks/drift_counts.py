@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from scipy.stats import beta
+from scipy.stats import beta, chi2
 
 
 @dataclass
@@ -32,6 +32,15 @@ class Count:
         found, count = self.answers[what], self.judged
         upper = float(beta.ppf(0.95, found + 1, count - found)) if found < count else 1.0
         return f"{found / max(count, 1):.1%} (≤ {upper:.1%}) of {count}"
+
+
+def run_length(runs: int, alarms: int) -> str:
+    """Mean runs to an alarm, with 95 % bounds of a constant rate (Garwood 1936); runs that ended without one count."""
+    low, high = (
+        2 * runs / float(chi2.ppf(level, freedom)) if freedom else float("inf")
+        for level, freedom in ((0.975, 2 * alarms + 2), (0.025, 2 * alarms))
+    )
+    return f"{runs / max(alarms, 1):.1f} runs ({low:.1f} to {high:.1f}; {alarms} alarms in {runs:,} runs)"
 
 
 def head(first: str, columns: list[str]) -> None:

@@ -8,8 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml import metrics
+from ml.decisions.demand import Demand
 from ml.decisions.economics import Defaults
-from ml.distribution import Floats, ppf
+from ml.distribution import Floats
 from ml.errors import NoDemand, SnapshotNotFound
 from ml.forecast_table import QUANTILES, newest_forecasts
 from ml.history import History
@@ -63,7 +64,7 @@ class Impact:
         units: Sold.
         wape: Of the forecasts' means; None where nothing was sold.
         naive_wape: Of last month's units.
-        forecast: Stock at the critical ratio of the forecast distribution.
+        forecast: Stock at the critical ratio of the forecast distribution, in whole units as decisions count them.
         naive: Stock as many as last month's units.
     """
 
@@ -125,12 +126,12 @@ def _rows(forecasts: pl.DataFrame, history: History, costs: Costs) -> pl.DataFra
     known = [p for p, row in position.items() if np.isfinite(history.units[row, t])]
     told = forecasts.filter(pl.col("product_id").is_in(known))
     rows = np.array([position[product] for product in told["product_id"]], dtype=np.intp)
-    stock = [float(ppf(row, np.array(costs.ratio))) for row in told.select(QUANTILES).to_numpy()]
+    stock = [each.quantile(costs.ratio) for each in Demand.from_quantiles(told.select(QUANTILES).to_numpy())]
     return told.select(
         "month", "product_id", "category", "mean", naive=pl.col("last_month_units")
     ).with_columns(
         actual=pl.Series(history.units[rows, t], dtype=pl.Float64),
-        stock=pl.Series(np.ceil(stock), dtype=pl.Float64),
+        stock=pl.Series(stock, dtype=pl.Float64),
         price=pl.Series(_last_price(history, rows, t), dtype=pl.Float64),
     )
 

@@ -64,11 +64,12 @@ class Place:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Of a step's process; what a loaded machine needs of time is no matter here."""
+        """Of a step's process; what a loaded machine needs of time is no matter here, nor a commit made meanwhile."""
         return {
             **os.environ,
             "ML_STATE": str(self.state),
             "ML_PSEUDONYM_KEY": "a-pseudonym-key-for-the-tests-only",
+            "ML_CODE_COMMIT": "0" * 40,
             "ML_GATE_SCORE_P95_SECONDS": "60",
             "ML_GATE_FIT_SECONDS": "6000",
             "OMP_NUM_THREADS": "1",
@@ -116,8 +117,12 @@ class Place:
     def run(self, step: Step, *codes: int) -> float:
         """Run a step to its end; how many seconds it took."""
         began = time.monotonic()
-        self._said(step, codes, attempts=1)
+        self.said(step, *codes)
         return time.monotonic() - began
+
+    def said(self, step: Step, *codes: int) -> str:
+        """What a step that is run to its end writes to its stdout."""
+        return self._said(step, codes, attempts=1)
 
     def at_once(self, step: Step, *codes: int) -> None:
         """Run a step in two processes, as two workflows without their mutex; one that gave way is tried again."""
@@ -126,13 +131,14 @@ class Place:
         for each in ended:
             each.result()
 
-    def _said(self, step: Step, codes: tuple[int, ...], attempts: int) -> None:
+    def _said(self, step: Step, codes: tuple[int, ...], attempts: int) -> str:
         for _ in range(attempts):
             process = self.started(step)
             said, logged = process.communicate(timeout=900)
             if process.returncode != BROKEN:
                 break
         assert process.returncode in (codes or (0,)), f"{step}: {process.returncode} {said} {logged[-2000:]}"
+        return said
 
     def killed(self, step: Step, after_seconds: float) -> bool:
         """Whether SIGKILL to a step and its children came before its end."""

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -162,7 +163,9 @@ def _first_model(place: Place) -> Release:
     tree = place.folder / "tree"
     shutil.copytree(ROOT / "environments", tree / "environments")
     rules = tree / "environments" / "staging" / "promotion.yaml"
-    rules.write_text(rules.read_text().replace("images: true", "images: false"))
+    rules.write_text(
+        re.sub("^(images|signatures): true", r"\1: false", rules.read_text(), flags=re.MULTILINE)
+    )
     LocalForge.create(place.forge, tree, "promoter")
     _commit(place.forge, release)
     return release

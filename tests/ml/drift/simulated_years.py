@@ -1,6 +1,5 @@
 """Two years of weekly runs: inputs and outcomes judged week by week, and the verdicts that follow."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -45,14 +44,18 @@ def verdicts(
     return said
 
 
-def run_lengths(said: list[Verdict]) -> Iterator[int]:
-    """Runs up to each first drift after a run without, and what is left at the end."""
-    length = 0
-    for before, now in zip([None, *said[:-1]], said, strict=True):
-        length += 1
-        if now.answer == "drift" and (before is None or before.answer != "drift"):
-            yield length
-            length = 0
+def until_first(said: list[Verdict]) -> tuple[int, bool]:
+    """Runs up to the first that finds drift, itself among them, and whether there is one (Page 1954)."""
+    for run, each in enumerate(said, 1):
+        if each.answer == "drift":
+            return run, True
+    return len(said), False
+
+
+def alarms(said: list[Verdict]) -> int:
+    """Runs that find drift after one that did not: what follows each other is one signal of the same batches."""
+    found = [each.answer == "drift" for each in said]
+    return sum(now and not before for before, now in zip([False, *found[:-1]], found, strict=True))
 
 
 def _until(of: Batches, count: int) -> Batches:

@@ -4,8 +4,9 @@ from itertools import accumulate
 
 import pytest
 
+from benchmarks.drift_counts import run_length
 from ml.drift.verdict import SURE, Judged, Verdict, combined, verdict
-from tests.ml.drift.simulated_years import verdicts
+from tests.ml.drift.simulated_years import alarms, until_first, verdicts
 
 ANSWERS = {"d": "drift", "n": "no drift", "?": "not enough data", "s": "drift"}
 
@@ -70,6 +71,14 @@ def test_half_a_year_with_an_episode_asks_for_one_retrain() -> None:
     weeks = [week for week, each in enumerate(verdicts(1, (8,), weeks=26)) if each.retrain]
     assert len(weeks) == 1
     assert 8 <= weeks[0] <= 11
+
+
+def test_runs_to_an_alarm_are_counted_by_hand() -> None:
+    """The third run of five is the first alarm; the fourth belongs to it. Bounds for ten: Garwood (1936)."""
+    weeks = said("nnddnd")
+    assert (until_first(weeks), alarms(weeks)) == ((3, True), 2)
+    assert (until_first(weeks[:2]), alarms(weeks[:2])) == ((2, False), 0)
+    assert run_length(1_000, 10) == "100.0 runs (54.4 to 208.5; 10 alarms in 1,000 runs)"
 
 
 @pytest.mark.soak

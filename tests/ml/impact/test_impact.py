@@ -82,6 +82,16 @@ def test_units_and_money_by_hand(lake: Lake) -> None:
     assert set(found) == {(m, c) for m in ("2025-12", "all") for c in ("shop", "x", "y")}
 
 
+def test_stock_is_counted_in_whole_units_as_decisions_do(lake: Lake) -> None:
+    """P(0) is 0.625 where a quarter sells a unit and a quarter between none and one: 0.6 is met by none, 0.8 by one."""
+    seldom = dict(zip((f"q{level:.2f}" for level in LEVELS), (0, 0, 0, 0, 1, 1, 1, 1), strict=True))
+    rows = [forecast(name, "x", 0.4, 0.0, 1.0) | seldom | {"month": "2025-12"} for name in "ab"]
+    later = [row | {"created_at": NOW.replace(day=7)} for row in rows]
+    lake.append("forecasts", pl.DataFrame(later, schema=SCHEMA))
+    for short, stock in ((0.15, 0.0), (0.4, 1.0)):
+        assert outcomes(lake, history(), Costs(short, 0.1))["stock"].to_list() == [stock] * 2
+
+
 def test_the_newest_forecast_of_a_month_counts(lake: Lake) -> None:
     newer = forecast("a", "x", 10.0, 10.0, 4.0) | {
         "created_at": NOW.replace(day=6),
