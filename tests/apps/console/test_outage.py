@@ -16,6 +16,7 @@ from apps.console.settings import ConsoleSettings
 from tests.apps.client import Client
 from tests.apps.console.outage import TOKEN, LinkedForge, World, around, world
 from tests.apps.console.repository import evidence, promoted, release
+from tests.apps.console.said import english
 from tests.apps.console.signed_in import signed_in, users_file
 from tests.apps.faulty_link import DOWN, FAULTS, HALF_OPEN
 from tests.apps.forecast.store import VERSION, Shop
@@ -151,6 +152,24 @@ def test_what_is_old_says_how_old_it_is(broken: tuple[World, Client], name: str)
         assert "just now" in text
     finally:
         world.faulty[name].fault = None
+    until_all_is_known(client)
+
+
+@pytest.mark.parametrize("away", [(), SOURCES], ids=["all well", "all away"])
+def test_a_turkish_page_says_in_turkish_what_is_there_and_what_is_not(
+    broken: tuple[World, Client], away: Sequence[str]
+) -> None:
+    world, client = broken
+    for name in away:
+        world.faulty[name].fault = DOWN
+    try:
+        for path in PAGES:
+            text = client.get(path, headers={"Accept-Language": "tr"}).text
+            assert '<html lang="tr">' in text
+            assert english(text) == [], path
+    finally:
+        for name in away:
+            world.faulty[name].fault = None
     until_all_is_known(client)
 
 
