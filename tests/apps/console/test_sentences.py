@@ -36,6 +36,12 @@ FAULTS = (
 )
 ARGO = {"Synced", "OutOfSync", "Unknown", "Healthy", "Progressing", "Degraded", "Suspended", "Missing"}
 LIBRARIES = {
+    "Input should be a valid dictionary or instance of {}",
+    "Field required",
+    "Input should be a valid string",
+    "Input should be a valid number",
+    "Extra inputs are not permitted",
+    "Input should be greater than {}",
     "All connection attempts failed",
     "Server disconnected without sending a response.",
     "Input should be greater than or equal to {}",
