@@ -81,12 +81,13 @@ class Said:
         self._holed = sorted(holed, key=lambda each: -sum(map(len, each[0])))
         self._form = _Form(self._value)
         self._known = lru_cache(MOST_KEPT)(self._told)
+        self._kept = lru_cache(MOST_KEPT)(self._written)
 
     def __call__(self, text: str | None) -> Markup:
         """The sentence in this language, else as it stands and marked as English; a single word is a name."""
         if not text or isinstance(text, Markup):
             return Markup(text or "")  # noqa: S704 - a template wrote it in this language
-        return self._written(text) if len(text) <= MOST_CHARACTERS else _english(text)
+        return self._kept(text) if len(text) <= MOST_CHARACTERS else _english(text)
 
     def _written(self, text: str) -> Markup:
         found = self._around(text)
