@@ -21,9 +21,22 @@ SPEAKERS = {
     "apps/chassis": (
         *("body_limit", "errors", "guard", "health", "limits", "problems", "signing_keys", "tokens"),
     ),
-    "ml": ("bundle", "errors", "folder", "gate", "guardrails", "model_store", "signatures", "snapshot"),
+    "ml": (
+        *(
+            "bucket",
+            "bundle",
+            "errors",
+            "folder",
+            "gate",
+            "guardrails",
+            "location",
+            "model_store",
+            "signatures",
+        ),
+        "snapshot",
+    ),
     "ml/data_gate": ("check", "daily", "gate", "presence", "report", "usual", "whole"),
-    "ml/decisions": ("economics", "portfolio", "response", "water_filling"),
+    "ml/decisions": ("demand", "economics", "portfolio", "response", "water_filling"),
     "ml/drift": (
         "evidently_report",
         "forecast_drift",
@@ -46,6 +59,20 @@ SPEAKERS = {
     ),
 }
 """Modules by folder: what they refuse, find or judge is shown on a page."""
+
+SILENT = {
+    # When a process starts, on its standard error.
+    *("apps/chassis/access.py", "apps/chassis/keys.py", "apps/chassis/server.py", "apps/chassis/settings.py"),
+    *("apps/console/settings.py", "apps/oncall/rota.py", "apps/oncall/rota_file.py"),
+    "apps/oncall/access.py",  # to Alertmanager
+    "apps/forecast/shadow.py",  # in the log
+    *("apps/forecast/schemas.py", "apps/decision/schemas.py"),  # of questions that the console does not ask
+    "scripts/evidence/record.py",  # to `promote check`
+}
+"""Modules beside `SPEAKERS` that raise sentences which no page shows."""
+
+LIBRARY_FOLDERS = {"ml", "scripts"}
+"""Most modules in these refuse only whoever trains, imports or runs a command."""
 
 NOT_SHOWN = {
     "apps/console/model_registry.py": {
@@ -179,6 +206,27 @@ def trail() -> set[str]:
 def modules() -> list[str]:
     """Paths of all of `SPEAKERS`."""
     return [str(Path(folder, f"{name}.py")) for folder, names in SPEAKERS.items() for name in names]
+
+
+def raised_of(text: str) -> set[str]:
+    """Those of a module that it raises."""
+    tree = ast.parse(text)
+    passed = set(_passed_over(tree))
+    raised = [part for node in ast.walk(tree) if isinstance(node, ast.Raise) for part in ast.walk(node)]
+    templates = {_template(part) for part in raised if part not in passed}
+    return {template for template in templates if template and _is_sentence(template)}
+
+
+def unheard() -> set[str]:
+    """Modules in the folders of `SPEAKERS` that raise a sentence and stand neither there nor in `SILENT`."""
+    folders = [ROOT / folder for folder in SPEAKERS if folder not in LIBRARY_FOLDERS]
+    raising = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in folder.glob("*.py")
+        if raised_of(path.read_text())
+    }
+    return raising - set(modules()) - SILENT
 
 
 def _template(node: ast.AST) -> str | None:

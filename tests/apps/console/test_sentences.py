@@ -27,6 +27,7 @@ from tests.apps.console import said
 from tests.apps.console.said import english
 from tests.ml.data_gate import steady_shop as shop
 from tests.ml.data_gate.test_checks import GOOD, NOTHING_REFUSED, PANEL, judged
+from tests.repository.imports import ROOT
 from tests.scripts.test_gates import PRODUCTION, for_production, traffic
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -104,6 +105,8 @@ COMPOSED = {
     *(f"{{}} was {seen}" for seen in ("last seen in {} {} s ago, {}", "not seen in {} for {} s, {}")),
     "{} was seen in {} for {} minutes only, {}",
     "#{} for {} was closed by {}; {}",
+    # ml/bucket.py
+    *(f"cannot {verb} {{}}/{{}}: {{}}" for verb in ("read", "write", "list")),
     # apps
     *("{}: {}", "category: {} products; ask by category, {} at most"),
     "This is a drill: acknowledge it, then resolve it",
@@ -165,6 +168,16 @@ def judge(days: int) -> str:
     assert not said.of_source(source) & set(tables("tr"))
 
 
+def test_no_module_beside_a_page_speaks_unheard(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said.unheard() == set()
+    assert said.SILENT.isdisjoint(said.modules())
+    assert all(said.raised_of((ROOT / path).read_text()) for path in said.SILENT), (
+        "it raises nothing any more"
+    )
+    monkeypatch.setitem(said.SPEAKERS, "apps/decision", ("portfolio",))  # the control
+    assert said.unheard() == {"apps/decision/forecast_client.py"}
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_alert_is_in_the_table(language: str) -> None:
     summaries = said.of_rules()
@@ -181,6 +194,7 @@ def test_every_name_is_in_the_table(names: set[str], language: str) -> None:
 def test_the_table_holds_nothing_that_nobody_says(names: set[str], language: str) -> None:
     sources = set[str]().union(*(said.of_module(path) for path in said.modules()))
     assert set(tables(language)) - sources - said.of_rules() - names - COMPOSED - LIBRARIES == set()
+    assert (COMPOSED | LIBRARIES) - set(tables(language)) == set()
 
 
 @pytest.mark.parametrize("language", OTHERS)
