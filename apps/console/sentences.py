@@ -91,7 +91,9 @@ class Said:
 
     def _written(self, text: str) -> Markup:
         found = self._around(text)
-        return found if found is not None else _english(text) if " " in text.strip() else escape(text)
+        if found is None and " " in text.strip():
+            return _english(text)
+        return escape(_number(text) or text) if found is None else found
 
     def _told(self, text: str) -> Markup | None:
         """A sentence of which every part is known, or several of them in a row."""
