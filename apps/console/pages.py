@@ -12,7 +12,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from apps.console import formats, texts, turkish
+from apps.console import formats, sentences, texts, turkish
 from apps.console.kept import Kept
 from apps.console.services import Answer
 from apps.console.settings import ConsoleSettings
@@ -108,5 +108,6 @@ def _templates(language: str, around: Mapping[str, Any]) -> Environment:
     written = turkish if language == "tr" else formats
     made.filters |= {name: getattr(written, name) for name in _FORMATS}
     made.filters |= {"measure": formats.measure, "short": formats.short}
+    made.filters["said"] = sentences.writer(language)
     made.globals |= around
     return made

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.console.sentences import writer
 from scripts.audit.environment import audit
 from scripts.audit.report import WAY_OUT, Finding, Kind, digest_of
 from scripts.errors import Refused
@@ -16,6 +17,7 @@ from scripts.forges.forge import PullRequest
 from scripts.forges.local import LocalForge
 from scripts.history.repository import TRUNK
 from scripts.release_file import path_of
+from tests.apps.console.said import english
 from tests.scripts import promotions_at_scale
 from tests.scripts.audit_faults import (
     ENVIRONMENT,
@@ -112,6 +114,7 @@ def test_one_fault_in_a_clean_history_is_one_finding(clean: World, fault: Fault,
     findings = found(clean)
     assert [(each.kind, each.commit) for each in findings] == [(kind, commit)]
     assert findings[0].message.endswith(WAY_OUT[kind])
+    assert not english(writer("tr")(findings[0].message)), findings[0].message
 
 
 def test_every_kind_has_a_way_out() -> None:

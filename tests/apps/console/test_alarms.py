@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from apps.console.alarms import link
 from apps.console.settings import ConsoleSettings
 from tests.apps.client import Client
+from tests.apps.console.said import english
 from tests.apps.console.signed_in import PEOPLE, form_token, signed_in, users_file
 from tests.apps.console.test_console import NOWHERE, PATIENT_SECONDS, Page
 from tests.apps.oncall.test_routes import BEARER, PERSON
@@ -179,6 +180,36 @@ def test_in_turkish(controller: Client, number: int) -> None:
     page = controller.get(f"/alarms/{number}", headers={"Accept-Language": "tr"}).text
     assert "Üstlen" in page
     assert "Only add" not in page
+
+
+def test_an_alarm_of_our_rules_is_told_in_turkish_and_one_of_others_is_marked(
+    controller: Client, oncall_url: str
+) -> None:
+    theirs, turkish = "the fan of rack seven turns too slowly", {"Accept-Language": "tr"}
+    numbers = []
+    for summary in ("No pod answers behind the Service", theirs):
+        sent = alert(summary)
+        sent["annotations"] = {
+            "summary": summary,
+            "runbook_url": "https://git.example.com/docs/runbook.md#servicedown",
+        }
+        answer = httpx.post(f"{oncall_url}/alerts/page", json=group(sent, key=summary), headers=BEARER)
+        numbers.append(answer.raise_for_status().json()["incident"])
+    listed = controller.get("/alarms", headers=turkish).text
+    assert theirs in english(listed)
+    assert "No pod answers behind the Service" not in listed
+    ours, other = (controller.get(f"/alarms/{number}", headers=turkish).text for number in numbers)
+    assert "Service&#39;in arkasında hiçbir pod yanıt vermiyor" in ours
+    refused = {
+        text for text in english(ours) if "Connection refused" in text
+    }  # the mail server's port, by its system
+    assert set(english(ours)) == refused
+    assert set(english(other)) - refused == {theirs}
+    assert "https://git.example.com/docs/runbook.tr.md#servicedown" in Page(ours).links
+    assert (
+        "https://git.example.com/docs/runbook.md#servicedown"
+        in Page(controller.get(f"/alarms/{numbers[0]}").text).links
+    )
 
 
 def test_without_the_service_the_page_says_so(tmp_path: Path) -> None:

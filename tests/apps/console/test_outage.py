@@ -16,6 +16,7 @@ from apps.console.settings import ConsoleSettings
 from tests.apps.client import Client
 from tests.apps.console.outage import TOKEN, LinkedForge, World, around, world
 from tests.apps.console.repository import evidence, promoted, release
+from tests.apps.console.said import english
 from tests.apps.console.signed_in import signed_in, users_file
 from tests.apps.faulty_link import DOWN, FAULTS, HALF_OPEN
 from tests.apps.forecast.store import VERSION, Shop
@@ -86,23 +87,23 @@ def until_all_is_known(client: Client) -> None:
                 left.remove(path)
 
 
-def tried(client: Client, path: str) -> tuple[float, str]:
-    """Seconds to the answer, and the page."""
-    shortest, text = float("inf"), ""
-    for _ in range(TRIES):
+def tried(client: Client, path: str) -> tuple[list[float], str]:
+    """Seconds to each answer, the last of which is within the bar unless none is, and the page."""
+    taken: list[float] = []
+    text = ""
+    while len(taken) < TRIES and (not taken or taken[-1] > BAR_SECONDS):
         began = time.perf_counter()
         answer = client.get(path)
-        shortest, text = min(shortest, time.perf_counter() - began), answer.text
+        taken.append(time.perf_counter() - began)
+        text = answer.text
         assert answer.status_code == 200, (path, answer.status_code)
-        if shortest <= BAR_SECONDS:
-            break
-    return shortest, text
+    return taken, text
 
 
 def survive(
     world: World, client: Client, subsets: Sequence[Sequence[str]], seed: int, kinds: Sequence[str] = FAULTS
-) -> list[float]:
-    """Break each subset, look at every page, and mend it; how long the pages took."""
+) -> list[list[float]]:
+    """Break each subset, look at every page, and mend it; how long each try of each page took."""
     dice, times = random.Random(seed), []  # noqa: S311
     for subset in subsets:
         chosen = {name: dice.choice(kinds) for name in subset}
@@ -113,8 +114,8 @@ def survive(
         finally:
             for name in chosen:
                 world.faulty[name].fault = None
-        times += [seconds for seconds, _ in pages.values()]
-        late = {path: seconds for path, (seconds, _) in pages.items() if seconds > BAR_SECONDS}
+        times += [taken for taken, _ in pages.values()]
+        late = {path: taken for path, (taken, _) in pages.items() if min(taken) > BAR_SECONDS}
         assert not late, (chosen, late)
         lost = [name for name, (path, said) in SAYS_LAST.items() if said not in pages[path][1]]
         assert not lost, (chosen, lost)
@@ -132,8 +133,13 @@ def test_some_subsets_of_the_sources_may_be_away_in_any_way(broken: tuple[World,
 @pytest.mark.parametrize("kinds", [(DOWN,), FAULTS], ids=["refused", "any way"])
 def test_every_subset_of_the_sources_may_be_away(broken: tuple[World, Client], kinds: Sequence[str]) -> None:
     assert len(SUBSETS) == 256
-    times = sorted(survive(*broken, SUBSETS, seed=17, kinds=kinds))
-    log.warning("%d pages, p50 %.3f s, longest %.3f s", len(times), times[len(times) // 2], times[-1])
+    times = survive(*broken, SUBSETS, seed=17, kinds=kinds)
+    first, best = sorted(taken[0] for taken in times), max(map(min, times))
+    again = sum(len(taken) > 1 for taken in times)
+    log.warning(
+        "%d pages: first loads p50 %.3f s, longest %.3f s, %d above the bar; best loads longest %.3f s",
+        *(len(times), first[len(first) // 2], first[-1], again, best),
+    )
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -154,16 +160,34 @@ def test_what_is_old_says_how_old_it_is(broken: tuple[World, Client], name: str)
     until_all_is_known(client)
 
 
+@pytest.mark.parametrize("away", [(), SOURCES], ids=["all well", "all away"])
+def test_a_turkish_page_says_in_turkish_what_is_there_and_what_is_not(
+    broken: tuple[World, Client], away: Sequence[str]
+) -> None:
+    world, client = broken
+    for name in away:
+        world.faulty[name].fault = DOWN
+    try:
+        for path in PAGES:
+            text = client.get(path, headers={"Accept-Language": "tr"}).text
+            assert '<html lang="tr">' in text
+            assert english(text) == [], path
+    finally:
+        for name in away:
+            world.faulty[name].fault = None
+    until_all_is_known(client)
+
+
 def test_a_release_is_shown_before_its_difference_is_rendered(broken: tuple[World, Client]) -> None:
     world, client = broken
     found = re.search(r"/releases/commits/[0-9a-f]{40}", client.get("/releases").text)
     assert found
     world.faulty["Git"].fault = HALF_OPEN
     try:
-        seconds, text = tried(client, found[0])
+        taken, text = tried(client, found[0])
     finally:
         world.faulty["Git"].fault = None
-    assert seconds <= BAR_SECONDS
+    assert min(taken) <= BAR_SECONDS
     assert "It is being rendered." in text
     deadline = time.monotonic() + 60
     while "It is being rendered." in client.get(found[0]).text:
@@ -182,6 +206,6 @@ def test_a_console_that_waits_for_its_services_is_seen(broken: tuple[World, Clie
             "page_seconds": 2.0,
         }
         with signed_in(ConsoleSettings.model_validate(given)) as slow:
-            assert tried(slow, "/products")[0] > BAR_SECONDS
+            assert min(tried(slow, "/products")[0]) > BAR_SECONDS
     finally:
         world.faulty["forecast"].fault = None

@@ -24,6 +24,7 @@ from scripts.history.repository import TRUNK, temporary_copy
 from scripts.release_file import Release, edit
 from tests.apps.client import Client
 from tests.apps.console.repository import Forge, release
+from tests.apps.console.said import english
 from tests.apps.console.signed_in import PEOPLE, form_token, signed_in, users_file
 from tests.apps.console.test_console import PATIENT_SECONDS
 from tests.apps.forecast.store import Shop
@@ -101,6 +102,8 @@ def test_two_submits_of_a_rollback_are_one_pull_request_which_the_asker_cannot_a
     assert (request.state, request.author) == ("open", "promoter")
     assert REASON in request.body
     page = client.get("/releases?proposed=1").text
+    turkish = client.get("/releases?proposed=1", headers={"Accept-Language": "tr"}).text
+    assert english(turkish) == [request.title], "what stands on the forge stays as it was written"
     assert "Pull request #1 is open." in page
     assert "local: back to model 1" in page
 
