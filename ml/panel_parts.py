@@ -32,7 +32,6 @@ from ml.panel_files import together
 from ml.panel_frame import (
     CONDENSED_SCHEMA,
     condensed,
-    condensed_once,
     panel_of_condensed,
     products_without_row,
     recondensed,
@@ -56,7 +55,7 @@ AT_ONCE: Final = 2
 PORTION: Final = 500_000
 """Events that are divided at a time; memory grows with it."""
 
-ROWS_AT_ONCE, REPEATED_ROWS_AT_ONCE = 300_000, 900_000
+ROWS_AT_ONCE, REPEATED_ROWS_AT_ONCE = 230_000, 900_000
 """Buckets that have more rows together are summed up one after the other: a product is never divided, so the more
 buckets there are, the further the largest is above the others."""
 
@@ -255,9 +254,7 @@ class PanelParts:
     def _of_bucket(self, bucket: int) -> pl.LazyFrame:
         """The bucket's rows, read one after the other."""
         found = (rows for pieces in self._pieces for rows in pieces.read(bucket))
-        if self.repeats:
-            return condensed_once(found)
-        return recondensed(pl.concat([pl.DataFrame(schema=CONDENSED_SCHEMA), *found], rechunk=True).lazy())
+        return recondensed(found, repeats=self.repeats)
 
 
 def write_part(
