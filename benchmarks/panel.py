@@ -120,7 +120,7 @@ def _parts(files: dict[str, Path], out: Path, kept: Path, *, repeated: bool) -> 
     made.make(LAST)
     whole = made.merged(LAST)
     whole.panel.sink_parquet(out / "panel.parquet", engine="streaming")
-    whole.aside.write_parquet(out / "aside.parquet")
+    whole.aside.sink_parquet(out / "aside.parquet", engine="streaming")
 
 
 def _measured(options: argparse.Namespace) -> dict[str, float]:

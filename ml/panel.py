@@ -156,7 +156,7 @@ def write_panel(lake: Lake, made: Made, last_month: date, now: datetime) -> Pane
         QualityGateFailed: The panel breaks a rule of `ml.quality`.
         StoreUnavailable: The lake cannot be written.
     """
-    panel, aside = _sorted(made.panel), made.aside
+    panel, aside = _sorted(made.panel), made.aside.sort("event_id").collect(engine="streaming")
     if panel.height == 0:
         raise no_purchase(last_month)
     check_panel(panel)

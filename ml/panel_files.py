@@ -7,8 +7,8 @@ from typing import Final
 ALONE_BYTES: Final = 5_000_000
 """A smaller file is divided alone."""
 
-TOGETHER_BYTES: Final = 40_000_000
-"""About so much of a month is divided in one go, some two million events: memory grows with what is."""
+TOGETHER_BYTES: Final = 20_000_000
+"""About so much of a month is divided in one go, some million events: memory grows with what is."""
 
 
 def together(sizes: Mapping[str, int]) -> list[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Events of a shop summed up by product and month."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
@@ -11,6 +12,9 @@ from ml.events import UNKNOWN_CATEGORY, EventType
 from ml.returns import booked_returns
 
 _ROW: Final = ("product_id", "month")
+_LOOK: Final = ("event_id", "event_type", "occurred_at", "product_id", "month", "quantity")
+"""Columns that a view or a cart is counted by."""
+
 _DEAL: Final = pl.col("event_type").is_in([EventType.purchase.value, EventType.return_.value])
 
 NEEDED: Final = (
@@ -46,6 +50,34 @@ def condensed(events: pl.LazyFrame) -> pl.LazyFrame:
     )
     deals = events.filter(_DEAL).select(list(CONDENSED_SCHEMA))
     return pl.concat([deals, looks], how="diagonal").select(list(CONDENSED_SCHEMA))
+
+
+def uncounted(events: pl.LazyFrame) -> pl.LazyFrame:
+    """The events one by one, otherwise as `condensed`."""
+    look = {name: pl.lit(1, pl.Int64) if name == "quantity" else None for name in CONDENSED_SCHEMA}
+    return events.select(
+        name if name in _LOOK[:-1] else pl.when(_DEAL).then(name).otherwise(look[name]).alias(name)
+        for name in CONDENSED_SCHEMA
+    )
+
+
+def recondensed(portions: Iterable[pl.DataFrame], *, repeats: bool = False) -> pl.LazyFrame:
+    """`condensed` of all events, from what is `condensed` or, where an id may come again, `uncounted` of portions."""
+    deals, looks = [pl.DataFrame(schema=CONDENSED_SCHEMA)], []
+    for rows in portions:
+        deals.append(rows.filter(_DEAL))
+        looks.append(rows.filter(~_DEAL).select(_LOOK))
+    kinds = [pl.concat(each, rechunk=True) for each in (deals, [deals[0].select(_LOOK), *looks])]
+    del deals, looks
+    if repeats:
+        kinds = [each.unique("event_id") for each in kinds]
+    counted = (
+        kinds[1]
+        .lazy()
+        .group_by("event_type", *_ROW)
+        .agg(pl.col("quantity").sum(), pl.col("occurred_at").max())
+    )
+    return pl.concat([kinds[0].lazy(), counted], how="diagonal").select(list(CONDENSED_SCHEMA))
 
 
 def panel_of(events: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:

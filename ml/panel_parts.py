@@ -16,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
+from threading import Condition
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from ml.columns import EVENT_SCHEMA, Schema
@@ -27,12 +29,20 @@ from ml.errors import PartsMissing
 from ml.months import shop_month
 from ml.outliers import learned_from, set_aside
 from ml.panel_files import together
-from ml.panel_frame import CONDENSED_SCHEMA, condensed, panel_of_condensed, products_without_row
+from ml.panel_frame import (
+    CONDENSED_SCHEMA,
+    condensed,
+    panel_of_condensed,
+    products_without_row,
+    recondensed,
+    uncounted,
+)
+from ml.panel_pieces import Pieces, write_pieces
 
 PARTS: Final = ".panel"
 """Folder beside the lake's tables. It holds copies of events until the next panel: an erasure removes it."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when a part of the same name would have other content."""
 
 EVENTS_IN_BUCKET: Final = 400_000
@@ -41,6 +51,13 @@ FEW_EVENTS, FEW_BUCKETS = 250_000, 64
 
 AT_ONCE: Final = 2
 """Buckets are small, so one alone leaves cores idle between its queries; each further one needs its memory."""
+
+PORTION: Final = 500_000
+"""Events that are divided at a time; memory grows with it."""
+
+ROWS_AT_ONCE, REPEATED_ROWS_AT_ONCE = 230_000, 900_000
+"""Buckets that have more rows together are summed up one after the other: a product is never divided, so the more
+buckets there are, the further the largest is above the others."""
 
 _SEED: Final = 7
 _WITHOUT: Final[Schema] = {"reason": pl.String(), "products": pl.Int64()}
@@ -69,18 +86,38 @@ class Shard:
 WHOLE: Final = Shard()
 
 
+class Room:
+    """Room for so many rows that several threads share; more than all of it is given to one thread alone."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows, self._taken, self._changed = rows, 0, Condition()
+
+    @contextmanager
+    def taken(self, rows: int) -> Iterator[None]:
+        """Wait until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + rows <= self._rows)
+            self._taken += rows
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= rows
+                self._changed.notify_all()
+
+
 @dataclass(frozen=True)
 class Made:
     """A panel that is summed up.
 
     Attributes:
         panel: `PANEL_SCHEMA`, in no order.
-        aside: `SET_ASIDE_SCHEMA`, sorted by id.
+        aside: `SET_ASIDE_SCHEMA`, in no order.
         without: How many products have no row, by reason.
     """
 
     panel: pl.LazyFrame
-    aside: pl.DataFrame
+    aside: pl.LazyFrame
     without: Mapping[str, int]
 
 
@@ -110,21 +147,13 @@ class PanelParts:
         todo = [names for names in mine if not self._split(names).exists()]
         for names in todo:
             with whole(self._split(names)) as folder:
-                bucket = (pl.col("product_id").hash(_SEED) % self.buckets).alias("bucket")
-                self._rows([self.files[name] for name in names]).with_columns(bucket).sink_parquet(
-                    pl.PartitionBy(folder, key="bucket", include_key=False),
-                    compression="lz4",
-                    maintain_order=False,
-                    engine="streaming",
-                )
+                bucket = pl.col("product_id").hash(_SEED) % self.buckets
+                write_pieces(self._rows(names), bucket, self.buckets, folder)
         return len(todo)
 
     def newest(self) -> datetime | None:
         """The latest moment of an event, None without events; all files must be split."""
-        if not (rows := [path for paths in self._bucket_files.values() for path in paths]):
-            return None
-        moment: datetime = _scan(rows).select(pl.col("occurred_at").max()).collect(engine="streaming").item()
-        return moment
+        return max((pieces.newest for pieces in self._pieces if pieces.newest), default=None)
 
     def make(self, last_month: date, shard: Shard = WHOLE) -> int:
         """Sum up buckets that are not up to date, for a panel up to `last_month`; how many there were.
@@ -133,8 +162,15 @@ class PanelParts:
             PartsMissing: A file is not split yet.
         """
         todo = [b for b in shard.share(self.buckets) if not self._made(b, last_month).exists()]
+        rows = sum((pieces.rows for pieces in self._pieces), np.zeros(self.buckets, np.int64))
+        room = Room(REPEATED_ROWS_AT_ONCE if self.repeats else ROWS_AT_ONCE)
+
+        def make(bucket: int) -> None:
+            with room.taken(int(rows[bucket])):
+                self._make(last_month, bucket)
+
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for _ in pool.map(partial(self._make, last_month), todo):
+            for _ in pool.map(make, todo):
                 pass
         return len(todo)
 
@@ -173,34 +209,33 @@ class PanelParts:
         return self._root / "split" / _digest(names)
 
     def _made(self, bucket: int, last_month: date) -> Path:
-        made_of = [path.parts[-3] for path in self._bucket_files[bucket]]
+        made_of = [pieces.folder.name for pieces in self._pieces if pieces.rows[bucket]]
         return self._root / "made" / f"{bucket}-{_digest((made_of, str(last_month), self.trusted))}"
 
     @cached_property
-    def _bucket_files(self) -> Mapping[int, Sequence[Path]]:
-        """Files of rows by bucket, in a fixed order."""
-        found: dict[int, list[Path]] = {bucket: [] for bucket in range(self.buckets)}
-        for folder in sorted(self._split(names) for names in self._together):
-            if not folder.exists():
-                raise PartsMissing(
-                    "a file of events is not split by product yet; run `python -m ml panel --split I/N` for every I"
-                )
-            for path in sorted(folder.glob("bucket=*/*.parquet")):
-                found[int(path.parent.name.removeprefix("bucket="))].append(path)
-        return found
+    def _pieces(self) -> Sequence[Pieces]:
+        """What was split, in a fixed order."""
+        folders = sorted(self._split(names) for names in self._together)
+        if not all(folder.exists() for folder in folders):
+            raise PartsMissing(
+                "a file of events is not split by product yet; run `python -m ml panel --split I/N` for every I"
+            )
+        return [Pieces.open(folder) for folder in folders]
 
-    def _rows(self, files: Sequence[Path]) -> pl.LazyFrame:
-        """What is kept of the files' events: all that repeats need to be known by, otherwise `condensed`."""
+    def _rows(self, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """What is kept of the files' events: each one where an id may come again, otherwise `condensed` by portion."""
         stored = {name: kind for name, kind in EVENT_SCHEMA.items() if name in CONDENSED_SCHEMA}
         events = pl.scan_parquet(
-            list(files),
+            [self.files[name] for name in names],
             hive_partitioning=False,
             schema=stored,
             missing_columns="insert",
             extra_columns="ignore",
         )
         dated = events.with_columns(self._month(events))
-        return dated if self.repeats else condensed(dated)
+        kept = uncounted if self.repeats else condensed
+        for start in range(0, events.select(pl.len()).collect().item(), PORTION):
+            yield kept(dated.slice(start, PORTION)).collect(engine="streaming")
 
     def _month(self, events: pl.LazyFrame) -> pl.Expr:
         """The month of each event; in files of a single month, as the lake's are, it is worked out once."""
@@ -211,11 +246,15 @@ class PanelParts:
         return month.alias("month")
 
     def _make(self, last_month: date, bucket: int) -> None:
-        rows = _scan(self._bucket_files[bucket])
-        if self.repeats:
-            rows = condensed(rows.unique("event_id"))
-        with whole(self._made(bucket, last_month)) as folder:
-            write_part(rows, folder, last_month, self.zone, self.trusted)
+        with whole(
+            self._made(bucket, last_month)
+        ) as folder:  # no name here, it would keep the rows as they were
+            write_part(self._of_bucket(bucket), folder, last_month, self.zone, self.trusted)
+
+    def _of_bucket(self, bucket: int) -> pl.LazyFrame:
+        """The bucket's rows, read one after the other."""
+        found = (rows for pieces in self._pieces for rows in pieces.read(bucket))
+        return recondensed(found, repeats=self.repeats)
 
 
 def write_part(
@@ -245,15 +284,7 @@ def read_parts(folders: Sequence[Path]) -> Made:
         for name in ("panel", "aside", "without")
     )
     counts = without.group_by("reason").agg(pl.col("products").sum()).sort("reason").collect()
-    return Made(panel, aside.sort("event_id").collect(engine="streaming"), dict(counts.iter_rows()))
-
-
-def _scan(paths: Sequence[Path]) -> pl.LazyFrame:
-    return (
-        pl.scan_parquet(list(paths), hive_partitioning=False)
-        if paths
-        else pl.LazyFrame(schema=CONDENSED_SCHEMA)
-    )
+    return Made(panel, aside, dict(counts.iter_rows()))
 
 
 def _digest(named: object) -> str:

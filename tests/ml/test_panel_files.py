@@ -12,7 +12,7 @@ def test_large_files_of_a_month_are_one_group_and_small_ones_stand_alone() -> No
 
 
 def test_a_month_is_cut_where_it_is_too_much_for_one_group() -> None:
-    sizes = {f"a/{place:02}": TOGETHER_BYTES // 5 for place in range(17)}
+    sizes = {f"a/{place:02}": TOGETHER_BYTES // 4 for place in range(17)}
     groups = together(sizes)
     assert [name for group in groups for name in group] == sorted(sizes)
     assert 4 <= len(groups) <= 5

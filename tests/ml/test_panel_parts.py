@@ -1,10 +1,12 @@
 """The panel made part by part is the panel made in one go, whatever came when; and only what changed is made again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
+from time import sleep
 from typing import Any
 
 import polars as pl
@@ -21,7 +23,8 @@ from ml.months import shop_month
 from ml.outliers import learned_from, set_aside
 from ml.panel import build_panel, merge_panel, parts_of
 from ml.panel_frame import condensed, panel_of_condensed, products_without_row
-from ml.panel_parts import WHOLE, PanelParts, Shard, buckets_for
+from ml.panel_parts import PORTION, WHOLE, PanelParts, Shard, buckets_for, write_part
+from ml.panel_pieces import write_pieces
 from tests.ml.panel_sql import by_hand
 from tests.ml.small_shop import NOW, SETTINGS, good_rows, row, take, write
 
@@ -67,7 +70,8 @@ def part_by_part(parts: PanelParts) -> tuple[pl.DataFrame, pl.DataFrame, dict[st
     parts.split()
     parts.make(LAST)
     made = parts.merged(LAST)
-    return made.panel.sort("product_id", "month").collect(), made.aside, dict(made.without)
+    panel, aside = made.panel.sort("product_id", "month"), made.aside.sort("event_id")
+    return panel.collect(), aside.collect(), dict(made.without)
 
 
 def assert_equal(
@@ -83,10 +87,12 @@ def assert_equal(
 @given(
     st.lists(st.lists(event_rows, max_size=12), min_size=1, max_size=4),
     st.sampled_from([1, 2, 8]),
+    st.sampled_from([3, PORTION]),
+    st.booleans(),
     st.booleans(),
 )
 def test_events_that_come_in_any_pieces_give_the_panel_of_all(
-    pieces: list[list[dict[str, Any]]], buckets: int, usual: bool
+    pieces: list[list[dict[str, Any]]], buckets: int, portion: int, usual: bool, repeats: bool
 ) -> None:
     """Late events, returns of earlier months, giants that become usual, other categories, purchases taken back."""
     rows = [*(usual_rows if usual else []), *(row for piece in pieces for row in piece)]
@@ -94,13 +100,17 @@ def test_events_that_come_in_any_pieces_give_the_panel_of_all(
     for piece in pieces:
         cuts.append(cuts[-1] + len(piece))
     first = events.height - cuts[-1]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ml.panel_parts.PORTION", portion)
         files: dict[str, Path] = {}
         for number, end in enumerate(cuts):
             start = 0 if number == 0 else first + cuts[number - 1]
             files[f"{number}"] = Path(folder) / f"{number}.parquet"
             events[start : first + end].write_parquet(files[f"{number}"])
-            parts = PanelParts(Path(folder) / "parts", dict(files), buckets, ZONE)
+            if repeats:
+                files["again"] = Path(folder) / f"again-{number}.parquet"
+                events[: first + end : 2].write_parquet(files["again"])
+            parts = PanelParts(Path(folder) / "parts", dict(files), buckets, ZONE, repeats=repeats)
             found = part_by_part(parts)
             so_far = events[: first + end]
             assert_equal(found, in_one_go(so_far))
@@ -208,7 +218,11 @@ def test_a_share_that_is_missing_is_said(tmp_path: Path) -> None:
         parts.merged(LAST)
 
 
-def test_events_that_are_repeated_count_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("portion", [7, PORTION])
+def test_events_that_are_repeated_count_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    monkeypatch.setattr("ml.panel_parts.PORTION", portion)
     files = whole_shop(tmp_path)
     expected = part_by_part(PanelParts(tmp_path / "once", files, 8, ZONE))
     twice = pl.read_parquet(files["2"]).sample(fraction=0.5, seed=1)
@@ -235,6 +249,78 @@ def test_a_bucket_is_of_about_the_same_size_however_large_the_lake() -> None:
     assert max(measured) / min(measured) < 1.1
 
 
+def test_there_are_no_more_files_for_more_buckets(tmp_path: Path) -> None:
+    """Listing and opening files groups times buckets took more memory and time than summing up."""
+    files = whole_shop(tmp_path)
+    for buckets in (4, 32):
+        parts = PanelParts(tmp_path / f"{buckets}", files, buckets, ZONE)
+        parts.split()
+        assert len([*(tmp_path / f"{buckets}").glob("*/split/*/*")]) == 2 * len(files)
+
+
+@pytest.mark.parametrize(("room", "most"), [(1, 1), (10**6, 2)])
+def test_large_buckets_are_summed_up_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, most: int
+) -> None:
+    monkeypatch.setattr("ml.panel_parts.ROWS_AT_ONCE", room)
+    lock, at_once, seen = Lock(), 0, 0
+
+    def slowly(*arguments: Any) -> tuple[int, int]:
+        nonlocal at_once, seen
+        with lock:
+            at_once += 1
+            seen = max(seen, at_once)
+        sleep(0.02)
+        try:
+            return write_part(*arguments)
+        finally:
+            with lock:
+                at_once -= 1
+
+    monkeypatch.setattr("ml.panel_parts.write_part", slowly)
+    part_by_part(PanelParts(tmp_path / "parts", whole_shop(tmp_path), 8, ZONE))
+    assert seen == most
+
+
+def test_a_bucket_is_not_larger_for_more_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views that were counted file by file are counted anew before anything is summed up."""
+    heights = []
+
+    def noted(rows: pl.LazyFrame, *others: Any) -> tuple[int, int]:
+        heights.append(rows.collect().height)
+        return write_part(rows, *others)
+
+    monkeypatch.setattr("ml.panel_parts.write_part", noted)
+    rows = frame_of([{"event_type": "view", "occurred_at": START, "product_id": "A"}] * 12)
+    files = {f"{place}": tmp_path / f"{place}.parquet" for place in range(12)}
+    for place, file in enumerate(files.values()):
+        rows[place : place + 1].write_parquet(file)
+    part_by_part(PanelParts(tmp_path / "parts", files, 1, ZONE))
+    assert heights == [1]
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_no_more_is_divided_at_a_time_for_larger_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeats: bool
+) -> None:
+    heights = []
+
+    def noted(portions: Iterable[pl.DataFrame], *others: Any) -> None:
+        def each() -> Iterator[pl.DataFrame]:
+            for rows in portions:
+                heights.append(rows.height)
+                yield rows
+
+        write_pieces(each(), *others)
+
+    monkeypatch.setattr("ml.panel_parts.write_pieces", noted)
+    monkeypatch.setattr("ml.panel_parts.PORTION", 50)
+    files = whole_shop(tmp_path)
+    PanelParts(tmp_path / "parts", files, 8, ZONE, repeats=repeats).split()
+    assert len(heights) == 3 * len(files)
+    assert max(heights) <= 50
+
+
 def test_what_a_panel_is_not_made_of_is_removed(tmp_path: Path) -> None:
     files = whole_shop(tmp_path)
     part_by_part(PanelParts(tmp_path / "parts", files, 4, ZONE))
@@ -255,7 +341,7 @@ def test_a_split_that_died_is_done_again(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("no space left")
 
     with monkeypatch.context() as patched:
-        patched.setattr(pl.LazyFrame, "sink_parquet", no_space)
+        patched.setattr(pl.DataFrame, "write_ipc_stream", no_space)
         with pytest.raises(OSError, match="no space left"):
             parts.split()
     assert [*(tmp_path / "parts").glob("*/split/*")] == []
