@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system
 
 PATHS = ("/", "/models", "/data", "/drift", "/releases", "/alarms", "/alarms/1")
 LIVE = {
-    "/": "the budget of the collector burns",
+    "/": "collector spends its budget of latency",
     "/models": "blend_of_tests",
     "/data": "90 % jump",
     "/drift": "volume is off",
