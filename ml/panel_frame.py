@@ -1,6 +1,6 @@
 """Events of a shop summed up by product and month."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
 
@@ -30,6 +30,9 @@ NEEDED: Final = (
     "campaign",
 )
 """Columns of an event that a panel is made of."""
+
+ROWS_TOLD_APART: Final = 20_000
+"""About so many rows are divided into deals and looks at a time: one query for each hundred rows is dearer."""
 
 CONDENSED_SCHEMA: Final[Schema] = {**{name: EVENT_SCHEMA[name] for name in NEEDED}, "month": pl.Date()}
 
@@ -64,7 +67,7 @@ def uncounted(events: pl.LazyFrame) -> pl.LazyFrame:
 def recondensed(portions: Iterable[pl.DataFrame], *, repeats: bool = False) -> pl.LazyFrame:
     """`condensed` of all events, from what is `condensed` or, where an id may come again, `uncounted` of portions."""
     deals, looks = [pl.DataFrame(schema=CONDENSED_SCHEMA)], []
-    for rows in portions:
+    for rows in _gathered(portions):
         deals.append(rows.filter(_DEAL))
         looks.append(rows.filter(~_DEAL).select(_LOOK))
     kinds = [pl.concat(each, rechunk=True) for each in (deals, [deals[0].select(_LOOK), *looks])]
@@ -78,6 +81,18 @@ def recondensed(portions: Iterable[pl.DataFrame], *, repeats: bool = False) -> p
         .agg(pl.col("quantity").sum(), pl.col("occurred_at").max())
     )
     return pl.concat([kinds[0].lazy(), counted], how="diagonal").select(list(CONDENSED_SCHEMA))
+
+
+def _gathered(portions: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in portions of at least `ROWS_TOLD_APART`, but for the last."""
+    some: list[pl.DataFrame] = []
+    for rows in portions:
+        some.append(rows)
+        if sum(each.height for each in some) >= ROWS_TOLD_APART:
+            yield pl.concat(some)
+            some = []
+    if some:
+        yield pl.concat(some)
 
 
 def panel_of(events: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:
