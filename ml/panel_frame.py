@@ -1,6 +1,6 @@
 """Events of a shop summed up by product and month."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
@@ -9,6 +9,7 @@ import polars as pl
 from ml.columns import EVENT_SCHEMA, PANEL_SCHEMA, Schema
 from ml.errors import NotEnoughHistory
 from ml.events import UNKNOWN_CATEGORY, EventType
+from ml.panel_pieces import gathered
 from ml.returns import booked_returns
 
 _ROW: Final = ("product_id", "month")
@@ -67,10 +68,10 @@ def uncounted(events: pl.LazyFrame) -> pl.LazyFrame:
 def recondensed(portions: Iterable[pl.DataFrame], *, repeats: bool = False) -> pl.LazyFrame:
     """`condensed` of all events, from what is `condensed` or, where an id may come again, `uncounted` of portions."""
     deals, looks = [pl.DataFrame(schema=CONDENSED_SCHEMA)], []
-    for rows in _gathered(portions):
+    for rows in map(pl.DataFrame.rechunk, gathered(portions, ROWS_TOLD_APART)):
         deals.append(rows.filter(_DEAL))
         looks.append(rows.filter(~_DEAL).select(_LOOK))
-    kinds = [pl.concat(each, rechunk=True) for each in (deals, [deals[0].select(_LOOK), *looks])]
+    kinds = [pl.concat(each) for each in (deals, [deals[0].select(_LOOK), *looks])]
     del deals, looks
     if repeats:
         kinds = [each.unique("event_id") for each in kinds]
@@ -81,18 +82,6 @@ def recondensed(portions: Iterable[pl.DataFrame], *, repeats: bool = False) -> p
         .agg(pl.col("quantity").sum(), pl.col("occurred_at").max())
     )
     return pl.concat([kinds[0].lazy(), counted], how="diagonal").select(list(CONDENSED_SCHEMA))
-
-
-def _gathered(portions: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows in portions of at least `ROWS_TOLD_APART`, but for the last."""
-    some: list[pl.DataFrame] = []
-    for rows in portions:
-        some.append(rows)
-        if sum(each.height for each in some) >= ROWS_TOLD_APART:
-            yield pl.concat(some)
-            some = []
-    if some:
-        yield pl.concat(some)
 
 
 def panel_of(events: pl.LazyFrame, last_month: date, zone: str) -> pl.DataFrame:

@@ -20,6 +20,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+ROWS_DIVIDED: Final = 200_000
+"""At least so many rows are divided at a time where they are few a portion: each piece has a cost of its own."""
+
 ROWS_ENCODED: Final = 50_000
 """About so many rows are put in order and encoded at a time, since putting them in order copies them."""
 
@@ -69,7 +72,7 @@ def write_pieces(portions: Iterable[pl.DataFrame], bucket: pl.Expr, buckets: int
     counts = np.zeros(buckets, np.int64)
     newest: list[datetime] = []
     with (folder / _ROWS).open("wb") as file:
-        for rows in portions:
+        for rows in gathered(portions, ROWS_DIVIDED):
             of_row = rows.select(bucket).to_series()
             here = np.bincount(of_row.to_numpy(), minlength=buckets)
             ends.append([])
@@ -81,6 +84,18 @@ def write_pieces(portions: Iterable[pl.DataFrame], bucket: pl.Expr, buckets: int
                 newest.append(last)
     told = {"newest": max(newest).isoformat() if newest else None, "rows": counts.tolist(), "ends": ends}
     (folder / _INDEX).write_text(json.dumps(told))
+
+
+def gathered(portions: Iterable[pl.DataFrame], least: int) -> Iterator[pl.DataFrame]:
+    """The same rows in portions of at least so many, but for the last."""
+    some: list[pl.DataFrame] = []
+    for rows in portions:
+        some.append(rows)
+        if sum(each.height for each in some) >= least:
+            yield pl.concat(some)
+            some = []
+    if some:
+        yield pl.concat(some)
 
 
 def _encoded(rows: pl.DataFrame, order: pl.Series, counts: NDArray[np.int64]) -> Iterator[memoryview]:

@@ -118,6 +118,17 @@ def test_no_changed_byte_of_what_was_signed_passes() -> None:
         place[part] = text
 
 
+def test_what_the_real_cosign_writes_counts_as_a_signature_and_its_list_of_parts_does_not() -> None:
+    written = json.loads((ROOT / "tests/scripts/cosign.json").read_text())
+    signature, attestation = (json.dumps(written[name]).encode() for name in ("signature", "attestation"))
+    signers = rule({"key": {"data": written["public_key"]}, "ctlog": {"insecureIgnoreTlog": True}})
+    judged(attestation, signature, digest=written["digest"], signers=signers)
+    refused = partial(reason, signers=signers)
+    assert "no signature of an image" in refused(attestation, digest=written["digest"])
+    assert "it is of" in refused(signature, digest=OTHER)
+    assert "foreign_signature" in reason(signature, digest=written["digest"])
+
+
 def test_an_image_that_the_cluster_does_not_ask_about_is_refused() -> None:
     elsewhere = rule({"key": {"data": pem(KEY)}}, glob="registry.example.com/shop/decision:*")
     assert "uncovered_image" in reason(bundle_by_key(KEY, statement(DIGEST)), signers=elsewhere)
