@@ -82,7 +82,7 @@ test-system: $(READY) $(GO_TOOLS) .venv/spark/.ready .venv/notebooks/.ready ## T
 console-pictures: $(READY) ## The pictures of docs/console.md, anew
 	CONSOLE_PICTURES=docs/console $(BIN)/pytest -q -m system -k picture tests/system/test_console_pictures.py
 
-test-compose: $(READY) .venv/podman-compose/.ready ## The platform of `make compose` on podman (installs it), used and killed
+test-compose: $(READY) $(GO_TOOLS) .venv/podman-compose/.ready ## The platform of `make compose` on podman (installs it), used and killed
 	tests/compose/install
 	$(BIN)/pytest -m 'compose and not soak'
 
@@ -92,7 +92,7 @@ test-cluster: $(READY) $(GO_TOOLS) ## Tests on the Kubernetes that KUBECONFIG na
 soak: $(READY) $(GO_TOOLS) ## The long campaigns whole: kills, flips, repeats
 	$(BIN)/pytest -m 'soak and not compose and not cluster'
 
-soak-compose: $(READY) .venv/podman-compose/.ready ## The same, and each of its containers killed
+soak-compose: $(READY) $(GO_TOOLS) .venv/podman-compose/.ready ## The same, and each of its containers killed
 	tests/compose/install
 	$(BIN)/pytest -m 'compose'
 
